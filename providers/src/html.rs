@@ -1,0 +1,581 @@
+//! HTML, as far as prices need it: tables found by their headings, and the kinds of page that come instead of an
+//! answer. One pass over the tags, linear whatever the page holds: a tree builder is quadratic in nesting, in
+//! formatting elements and in attributes, and a table's grid needs no tree.
+
+use crate::{
+    error::ParseError,
+    json::{self, clip},
+    text,
+};
+
+/// Deepest nesting of tables that is read.
+const MAX_DEPTH: usize = 512;
+/// Most cells of all tables of one page, spans counted out.
+const MAX_CELLS: usize = 100_000;
+/// Widest row, and the longest span.
+const MAX_SPAN: usize = 64;
+/// Longest text of a cell that can matter.
+const MAX_CELL: usize = 400;
+
+/// A table as a grid: spanned cells are repeated in every place that they cover.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+/// All complete tables, in the order in which they begin. The text of a table inside a cell is not the cell's.
+pub(crate) fn tables(page: &str) -> Result<Vec<Table>, ParseError> {
+    let mut done: Vec<(usize, Table)> = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    let mut begun = 0;
+    let mut cells = 0;
+    for token in Tokens::new(page) {
+        match token {
+            Token::Start { name, .. } if name.eq_ignore_ascii_case("table") => {
+                if open.len() == MAX_DEPTH {
+                    return Err(ParseError::TooDeep(MAX_DEPTH));
+                }
+                open.push(Open { begun, ..Open::default() });
+                begun += 1;
+            }
+            Token::End(name) if name.eq_ignore_ascii_case("table") => {
+                if let Some(mut last) = open.pop() {
+                    last.end_row(&mut cells);
+                    done.push((last.begun, last.table));
+                }
+            }
+            token => {
+                if let Some(last) = open.last_mut() {
+                    last.take(token, &mut cells);
+                }
+            }
+        }
+        if cells > MAX_CELLS {
+            return Err(ParseError::Schema(format!("the page has more than {MAX_CELLS} table cells")));
+        }
+    }
+    done.sort_by_key(|(begun, _)| *begun);
+    Ok(done.into_iter().map(|(_, table)| table).collect())
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    begun: usize,
+    table: Table,
+    row: Option<Vec<String>>,
+    cell: Option<Cell>,
+    /// Cells that reach into the rows below, by column: rows left and text.
+    reaching: Vec<Option<(usize, String)>>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    text: String,
+    columns: usize,
+    rows: usize,
+}
+
+impl Open {
+    fn take(&mut self, token: Token<'_>, cells: &mut usize) {
+        match token {
+            Token::Text(text) => {
+                if let Some(cell) = &mut self.cell
+                    && cell.text.len() < MAX_CELL
+                {
+                    push_decoded(&mut cell.text, text, MAX_CELL);
+                }
+            }
+            Token::Start { name, attributes } => {
+                if is(name, &["td", "th"]) {
+                    self.end_cell();
+                    if self.row.is_none() {
+                        self.begin_row();
+                    }
+                    self.cell = Some(Cell {
+                        text: String::new(),
+                        columns: span(attributes, "colspan"),
+                        rows: span(attributes, "rowspan"),
+                    });
+                } else if is(name, &["tr"]) {
+                    self.end_row(cells);
+                    self.begin_row();
+                } else if is(name, &["thead", "tbody", "tfoot"]) {
+                    self.end_group(cells);
+                } else if is(name, &["br", "p", "div", "li"])
+                    && let Some(cell) = &mut self.cell
+                {
+                    cell.text.push(' ');
+                }
+            }
+            Token::End(name) => {
+                if is(name, &["td", "th"]) {
+                    self.end_cell();
+                } else if is(name, &["tr"]) {
+                    self.end_row(cells);
+                } else if is(name, &["thead", "tbody", "tfoot"]) {
+                    self.end_group(cells);
+                }
+            }
+        }
+    }
+
+    /// No cell reaches from one group of rows into the next.
+    fn end_group(&mut self, cells: &mut usize) {
+        self.end_row(cells);
+        self.reaching.clear();
+    }
+
+    fn begin_row(&mut self) {
+        self.row = Some(Vec::new());
+    }
+
+    fn end_cell(&mut self) {
+        let Some(cell) = self.cell.take() else { return };
+        let Some(row) = &mut self.row else { return };
+        let text = text::name(&cell.text);
+        fill_reached(row, &self.reaching);
+        for _ in 0..cell.columns {
+            let column = row.len();
+            if column == MAX_SPAN {
+                return;
+            }
+            if cell.rows > 1 {
+                if self.reaching.len() <= column {
+                    self.reaching.resize(column + 1, None);
+                }
+                if let Some(place) = self.reaching.get_mut(column) {
+                    *place = Some((cell.rows, text.clone()));
+                }
+            }
+            row.push(text.clone());
+        }
+    }
+
+    fn end_row(&mut self, cells: &mut usize) {
+        self.end_cell();
+        let Some(mut row) = self.row.take() else { return };
+        fill_reached(&mut row, &self.reaching);
+        for place in &mut self.reaching {
+            *place = place.take().map(|(left, text)| (left - 1, text)).filter(|(left, _)| *left > 0);
+        }
+        *cells += row.len();
+        if !row.is_empty() {
+            self.table.rows.push(row);
+        }
+    }
+}
+
+/// Puts the cells of rows above that reach into this one at their place.
+fn fill_reached(row: &mut Vec<String>, reaching: &[Option<(usize, String)>]) {
+    while let Some(Some((_, text))) = reaching.get(row.len()) {
+        row.push(text.clone());
+    }
+}
+
+fn is(name: &str, names: &[&str]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// `colspan`, `rowspan`: 1 unless it is a number, at most [`MAX_SPAN`].
+fn span(attributes: &str, wanted: &str) -> usize {
+    attribute(attributes, wanted)
+        .and_then(|value| value.trim().parse::<usize>().ok())
+        .unwrap_or(1)
+        .clamp(1, MAX_SPAN)
+}
+
+/// The value of an attribute.
+fn attribute<'a>(attributes: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut rest = attributes;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        let end = rest.find(|c: char| c.is_ascii_whitespace() || c == '=' || c == '/')?;
+        let (name, after) = rest.split_at_checked(end)?;
+        let after = after.trim_start();
+        let Some(value) = after.strip_prefix('=') else {
+            if after.len() == rest.len() {
+                return None;
+            }
+            rest = after;
+            continue;
+        };
+        let value = value.trim_start();
+        let (value, next) = match value.chars().next() {
+            Some(quote @ ('"' | '\'')) => value.strip_prefix(quote)?.split_once(quote)?,
+            _ => value
+                .split_at_checked(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len()))?,
+        };
+        if name.eq_ignore_ascii_case(wanted) {
+            return Some(value);
+        }
+        rest = next;
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Token<'a> {
+    Text(&'a str),
+    Start { name: &'a str, attributes: &'a str },
+    End(&'a str),
+}
+
+/// Tags and text; comments, declarations and what scripts and styles hold are left out.
+#[derive(Debug)]
+struct Tokens<'a> {
+    rest: &'a str,
+    /// Inside an element whose content is not markup.
+    raw: Option<&'a str>,
+}
+
+impl<'a> Tokens<'a> {
+    const fn new(page: &'a str) -> Self {
+        Self { rest: page, raw: None }
+    }
+
+    /// Cuts `at` bytes off the front.
+    fn cut(&mut self, at: usize) -> &'a str {
+        let (cut, rest) = self.rest.split_at_checked(at).unwrap_or((self.rest, ""));
+        self.rest = rest;
+        cut
+    }
+
+    /// Drops everything up to and with the mark; without the mark, everything.
+    fn drop_through(&mut self, mark: &str) {
+        self.rest = self.rest.split_once(mark).map_or("", |(_, rest)| rest);
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        if let Some(name) = self.raw.take() {
+            let at = end_tag(self.rest, name).unwrap_or(self.rest.len());
+            let raw = self.cut(at);
+            if is(name, &["title", "textarea"]) && !raw.is_empty() {
+                return Some(Token::Text(raw));
+            }
+        }
+        loop {
+            let Some(tag) = self.rest.strip_prefix('<') else {
+                if self.rest.is_empty() {
+                    return None;
+                }
+                let at = self.rest.find('<').unwrap_or(self.rest.len());
+                return Some(Token::Text(self.cut(at)));
+            };
+            if tag.starts_with("!--") {
+                self.drop_through("-->");
+            } else if tag.starts_with(['!', '?']) {
+                self.drop_through(">");
+            } else if let Some(name) = tag.strip_prefix('/') {
+                let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
+                let name = end.and_then(|end| name.get(..end)).unwrap_or("");
+                self.drop_through(">");
+                return Some(Token::End(name));
+            } else if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                let end = tag_end(tag);
+                let Some(inside) = end.and_then(|end| tag.get(..end)) else {
+                    self.rest = "";
+                    return None;
+                };
+                self.cut(inside.len() + 2);
+                let name_end =
+                    inside.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inside.len());
+                let (name, attributes) = inside.split_at_checked(name_end).unwrap_or((inside, ""));
+                if is(name, &["script", "style", "textarea", "title", "iframe", "noembed", "noframes", "xmp"])
+                {
+                    self.raw = Some(name);
+                }
+                return Some(Token::Start { name, attributes });
+            } else {
+                return Some(Token::Text(self.cut(1)));
+            }
+        }
+    }
+}
+
+/// Where the `>` of a tag is: not one inside a quoted value.
+fn tag_end(tag: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut after_equals = false;
+    for (at, byte) in tag.bytes().enumerate() {
+        match (quote, byte) {
+            (Some(open), _) => {
+                if byte == open {
+                    quote = None;
+                }
+            }
+            (None, b'>') => return Some(at),
+            (None, b'"' | b'\'') if after_equals => {
+                quote = Some(byte);
+                after_equals = false;
+            }
+            (None, b'=') => after_equals = true,
+            (None, _) if byte.is_ascii_whitespace() => {}
+            (None, _) => after_equals = false,
+        }
+    }
+    None
+}
+
+/// Where `</name` begins, whatever its case.
+fn end_tag(text: &str, name: &str) -> Option<usize> {
+    text.match_indices("</").map(|(at, _)| at).find(|at| {
+        text.get(at + 2..at + 2 + name.len()).is_some_and(|candidate| candidate.eq_ignore_ascii_case(name))
+    })
+}
+
+/// Appends text with its character references undone.
+fn push_decoded(target: &mut String, text: &str, most: usize) {
+    let mut rest = text;
+    while target.len() < most {
+        let Some((plain, after)) = rest.split_once('&') else {
+            target.extend(rest.chars().take(most));
+            return;
+        };
+        target.extend(plain.chars().take(most));
+        let decoded = after
+            .find(';')
+            .filter(|end| *end <= 10)
+            .and_then(|end| Some((entity(after.get(..end)?)?, after.get(end + 1..)?)));
+        if let Some((c, next)) = decoded {
+            target.push(c);
+            rest = next;
+        } else {
+            target.push('&');
+            rest = after;
+        }
+    }
+}
+
+/// Named references and their characters.
+const NAMES: &str = "amp& lt< gt> quot\" apos' nbsp\u{a0} ndash– mdash— \
+    agraveà aacuteá acircâ atildeã egraveè eacuteé ecircê igraveì iacuteí ograveò oacuteó ocircô otildeõ \
+    ugraveù uacuteú yacuteý AgraveÀ AacuteÁ AcircÂ AtildeÃ EgraveÈ EacuteÉ EcircÊ IgraveÌ IacuteÍ OgraveÒ \
+    OacuteÓ OcircÔ OtildeÕ UgraveÙ UacuteÚ YacuteÝ";
+
+/// A character reference: numbers, and the names that Vietnamese text needs.
+fn entity(name: &str) -> Option<char> {
+    if let Some(number) = name.strip_prefix('#') {
+        let code = match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+            None => number.parse().ok()?,
+        };
+        return char::from_u32(code);
+    }
+    NAMES.split(' ').find_map(|entry| {
+        let mut chars = entry.strip_prefix(name)?.chars();
+        chars.next().filter(|_| chars.next().is_none())
+    })
+}
+
+/// What came instead of the expected kind of document.
+pub(crate) fn unexpected(text: &str, expected: &'static str) -> ParseError {
+    let start = text.trim_start();
+    let found = match start.as_bytes().first() {
+        Some(b'<') => return unexpected_page(text, expected),
+        Some(b'{' | b'[') => match serde_json::from_str(start.trim_end()) {
+            Ok(raw) => format!("JSON: {}", json::describe(raw)),
+            Err(error) => format!("JSON that does not end or is damaged ({error})"),
+        },
+        _ => format!("text that begins \"{}\"", text::name(&clip(start, 60))),
+    };
+    ParseError::NotExpectedContent { expected, found }
+}
+
+/// The same, for what begins like a page: a firewall's page, a "not found" page, another page, another XML.
+pub(crate) fn unexpected_page(page: &str, expected: &'static str) -> ParseError {
+    let view = View::new(page);
+    if let Some(wall) = view.wall() {
+        return ParseError::Blocked(wall);
+    }
+    if view.not_found() {
+        return ParseError::SoftNotFound(view.titled());
+    }
+    ParseError::NotExpectedContent { expected, found: view.titled() }
+}
+
+/// A page as its reader sees it: title, headings, text.
+struct View<'a> {
+    page: &'a str,
+    root: String,
+    title: String,
+    headings: String,
+    /// Lower case, the first few kilobytes.
+    text: String,
+    /// Cells that hold figures can be a page of another form; a "not found" page has none.
+    has_tables: bool,
+}
+
+impl<'a> View<'a> {
+    /// Enough for every known challenge page and for the top of any other.
+    const MOST: usize = 16 << 10;
+
+    fn new(page: &'a str) -> Self {
+        let mut view = View {
+            page,
+            root: String::new(),
+            title: String::new(),
+            headings: String::new(),
+            text: String::new(),
+            has_tables: false,
+        };
+        let mut within = "";
+        for token in Tokens::new(page) {
+            match token {
+                Token::Start { name, .. } => {
+                    if view.root.is_empty() {
+                        view.root = clip(name, 40);
+                    }
+                    view.has_tables |= is(name, &["td", "th"]);
+                    if is(name, &["title", "h1", "h2"]) {
+                        within = name;
+                    }
+                    view.text.push(' ');
+                }
+                Token::End(name) => {
+                    if name.eq_ignore_ascii_case(within) {
+                        within = "";
+                    }
+                }
+                Token::Text(text) => {
+                    if is(within, &["title"]) {
+                        if view.title.is_empty() {
+                            push_decoded(&mut view.title, text, 200);
+                        }
+                        continue;
+                    }
+                    if is(within, &["h1", "h2"]) {
+                        push_decoded(&mut view.headings, text, 1000);
+                        view.headings.push(' ');
+                    }
+                    push_decoded(&mut view.text, text, Self::MOST);
+                }
+            }
+            if view.text.len() >= Self::MOST {
+                break;
+            }
+        }
+        view.title = text::name(&clip(&view.title, 120));
+        view.headings = text::label(&view.headings);
+        view.text = text::label(&view.text);
+        view
+    }
+
+    /// `an HTML page titled "502 Bad Gateway"`
+    fn titled(&self) -> String {
+        let page = self.page.trim_start();
+        let html = page.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"))
+            || is(
+                &self.root,
+                &[
+                    "html", "head", "body", "title", "meta", "script", "div", "section", "center", "table",
+                    "p", "h1", "h2",
+                ],
+            );
+        if !html {
+            return if self.root.is_empty() {
+                "markup without any element".to_owned()
+            } else {
+                format!("XML with the root \"{}\"", text::name(&self.root))
+            };
+        }
+        let shell = if self.page.contains("{{") && self.page.contains("}}") {
+            ", a shell with placeholders instead of figures"
+        } else {
+            ""
+        };
+        if self.title.is_empty() {
+            let start = clip(&self.text, 60);
+            if start.is_empty() {
+                format!("an HTML page without a title or text{shell}")
+            } else {
+                format!("an HTML page without a title that begins \"{start}\"{shell}")
+            }
+        } else {
+            format!("an HTML page titled \"{}\"{shell}", self.title)
+        }
+    }
+
+    /// Which firewall or challenge it is.
+    fn wall(&self) -> Option<String> {
+        let title = self.title.to_lowercase();
+        let by_title = [
+            ("request rejected", "F5"),
+            ("just a moment", "Cloudflare"),
+            ("attention required! | cloudflare", "Cloudflare"),
+            ("access denied", "Akamai or the like"),
+            ("captcha", "a captcha"),
+            ("are you a robot", "a captcha"),
+            ("are you human", "a captcha"),
+            ("ddos-guard", "DDoS-Guard"),
+            ("sucuri website firewall", "Sucuri"),
+            ("pardon our interruption", "Imperva"),
+        ];
+        let by_text = [
+            ("the requested url was rejected", "F5"),
+            ("incapsula incident", "Incapsula"),
+            ("verify you are human", "a captcha"),
+            ("verifying you are human", "Cloudflare"),
+            ("checking your browser before", "a browser check"),
+            ("nhập mã captcha", "a captcha"),
+            ("enable javascript and cookies to continue", "Cloudflare"),
+        ];
+        let by_source = [
+            ("_Incapsula_Resource", "Incapsula"),
+            ("challenges.cloudflare.com", "Cloudflare"),
+            ("/cdn-cgi/challenge-platform", "Cloudflare"),
+            ("cf-mitigated", "Cloudflare"),
+            ("_cf_chl_opt", "Cloudflare"),
+            ("captcha-delivery.com", "DataDome"),
+            ("awswaf", "AWS WAF"),
+            ("AwsWafIntegration", "AWS WAF"),
+            ("g-recaptcha", "a captcha"),
+            ("h-captcha", "a captcha"),
+            ("loopback script", "a script that reloads the page"),
+            ("_afrLoop", "a script that reloads the page"),
+        ];
+        let found = |text: &str, marks: &[(&str, &'static str)]| {
+            marks.iter().find(|(mark, _)| text.contains(mark)).map(|(_, wall)| *wall)
+        };
+        let wall = found(&title, &by_title).or_else(|| found(&self.text, &by_text)).or_else(|| {
+            // A real page may load a captcha for its forms: only short texts are challenges.
+            (self.text.len() < 1500).then(|| found(self.page, &by_source)).flatten()
+        });
+        let wall = wall.or_else(|| {
+            let reloads = ["location.reload", "location.replace", "location.href", "window.location"];
+            (self.text.len() < 300
+                && self.page.contains("document.cookie")
+                && reloads.iter().any(|mark| self.page.contains(mark)))
+            .then_some("a script that sets a cookie and reloads the page")
+        })?;
+        Some(if self.title.is_empty() {
+            format!("an HTML page of {wall}")
+        } else {
+            format!("an HTML page of {wall}, titled \"{}\"", self.title)
+        })
+    }
+
+    /// Whether it says that what was asked for does not exist.
+    fn not_found(&self) -> bool {
+        const MARKS: &[&str] =
+            &["404", "not found", "không tìm thấy", "không tồn tại", "doesn't exist", "does not exist"];
+        let says = |text: &str, marks: &[&str]| marks.iter().any(|mark| text.contains(mark));
+        let title = text::label(&self.title);
+        says(&title, MARKS)
+            || says(&self.headings, MARKS)
+            || (!self.has_tables
+                && (self.text.split(' ').take(400).any(|word| word == "404")
+                    || says(
+                        &self.text,
+                        &[
+                            "không tìm thấy trang",
+                            "trang không tồn tại",
+                            "trang bạn tìm",
+                            "page not found",
+                            "không tồn tại",
+                        ],
+                    )))
+    }
+}

@@ -1,0 +1,220 @@
+//! The bank's own pages. A table is known by its heading, whose labels may be Vietnamese or untranslated keys;
+//! columns may stand in any order, and other tables (exchange rates, loans) are left alone.
+
+use rust_decimal::Decimal;
+
+use crate::{
+    Answer, AsOf, Ask, Parsed, Request,
+    error::ParseError,
+    html::{self, Table},
+    number::{self, NumberFormat},
+    quote::{Channel, Term},
+    request,
+    sheet::Rows,
+    term, text,
+};
+
+pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
+    vec![request::get("page", ask.base, &[], request::HTML)]
+}
+
+/// The widget: products are rows, terms are columns.
+pub(super) fn parse_widget(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
+    parse(answer, "a table with the heading SAVING_TYPE and terms", widget)
+}
+
+/// The full table: terms are rows, products are columns.
+pub(super) fn parse_table(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
+    parse(answer, "a table with the heading Kỳ hạn and Tiết kiệm", table)
+}
+
+/// Reads a table and says whether it is one of its kind.
+type Reading = fn(&Table, &mut Rows) -> Result<bool, ParseError>;
+
+fn parse(answer: &Answer<'_>, expected: &'static str, reading: Reading) -> Result<Parsed, ParseError> {
+    let page = answer.text()?;
+    if !page.trim_start().starts_with('<') {
+        return Err(html::unexpected(&page, "an HTML page"));
+    }
+    let tables = html::tables(&page)?;
+    let mut sheet = Rows::new();
+    let mut known = false;
+    // A page may show one table twice, for wide and for narrow screens: then both must agree.
+    for table in &tables {
+        known |= reading(table, &mut sheet)?;
+    }
+    if !known {
+        let other = html::unexpected_page(&page, expected);
+        let headings: Vec<String> = tables
+            .iter()
+            .filter_map(|table| table.rows.first())
+            .take(4)
+            .map(|row| row.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(" | "))
+            .collect();
+        return Err(match other {
+            ParseError::NotExpectedContent { .. } if !headings.is_empty() => {
+                ParseError::Schema(format!("no {expected}; the page has {}", headings.join("; ")))
+            }
+            other => other,
+        });
+    }
+    sheet.finish(AsOf::Unstated, ParseError::NoData("no term of the table has a rate".to_owned()))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Product {
+    /// A saving product that is published, by its channel.
+    Saving(Channel),
+    /// Tiền gửi có kỳ hạn: another product, not published.
+    Other,
+}
+
+fn product(label: &str) -> Option<Product> {
+    Some(match label {
+        "normally" | "thông thường" | "tiết kiệm thông thường" => {
+            Product::Saving(Channel::Counter)
+        }
+        "online" | "tiết kiệm online" | "tiết kiệm trực tuyến" => {
+            Product::Saving(Channel::Online)
+        }
+        "period" | "tiền gửi có kỳ hạn" | "có kỳ hạn" => Product::Other,
+        _ => return None,
+    })
+}
+
+/// A heading without its unit: `Kỳ hạn (tháng)`, `12 tháng (%/năm)`.
+fn heading(text: &str) -> String {
+    let label = text::label(text);
+    label.split_once('(').map_or(label.as_str(), |(label, _)| label).trim().to_owned()
+}
+
+fn widget(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
+    let is_product = |label: &str| {
+        matches!(label, "saving_type" | "loại tiết kiệm" | "loại hình" | "hình thức" | "sản phẩm" | "kỳ hạn")
+    };
+    let Some((at, products, terms)) = table.rows.iter().take(4).enumerate().find_map(|(at, row)| {
+        let headings: Vec<String> = row.iter().map(|cell| heading(cell)).collect();
+        let products: Vec<usize> = places(&headings, |label| is_product(label));
+        let terms: Vec<(usize, Term)> = headings
+            .iter()
+            .enumerate()
+            .filter_map(|(column, label)| Some((column, term::read(label)?)))
+            .collect();
+        (!products.is_empty() && !terms.is_empty()).then_some((at, products, terms))
+    }) else {
+        return Ok(false);
+    };
+    let [product_column] = products.as_slice() else {
+        return Err(ParseError::Schema("two columns of the table name the product".to_owned()));
+    };
+    if let Some((_, term)) = terms
+        .iter()
+        .enumerate()
+        .find(|(at, (_, term))| terms.iter().take(*at).any(|(_, other)| other == term))
+        .map(|(_, column)| column)
+    {
+        return Err(ParseError::Schema(format!("two columns of the table are for {term}")));
+    }
+    for row in table.rows.iter().skip(at + 1) {
+        let named = row.get(*product_column).map_or("", String::as_str);
+        let Some(Product::Saving(channel)) = product(&heading(named)) else { continue };
+        for &(column, term) in &terms {
+            let cell = row.get(column).map_or("", String::as_str);
+            add(sheet, &format!("{named}, {term}"), term, channel, cell)?;
+        }
+    }
+    Ok(true)
+}
+
+fn table(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
+    let Some((at, labels, headings)) = table.rows.iter().take(4).enumerate().find_map(|(at, row)| {
+        let headings: Vec<String> = row.iter().map(|cell| heading(cell)).collect();
+        let savings = headings
+            .iter()
+            .any(|label| label.contains("tiết kiệm") || matches!(product(label), Some(Product::Saving(_))));
+        (savings && headings.iter().any(|label| is_term(label)))
+            .then(|| (at, row.iter().map(|cell| text::label(cell)).collect::<Vec<_>>(), headings))
+    }) else {
+        return Ok(false);
+    };
+    let terms = places(&headings, is_term);
+    let [term_column] = terms.as_slice() else {
+        return Err(ParseError::Schema("two columns of the table name the term".to_owned()));
+    };
+    // Where the heading says months, a bare number is one.
+    let in_months = labels.get(*term_column).is_some_and(|label| label.contains("tháng"));
+    let columns: Vec<(usize, Channel)> = headings
+        .iter()
+        .enumerate()
+        .filter_map(|(column, label)| match product(label) {
+            Some(Product::Saving(channel)) => Some((column, channel)),
+            _ => None,
+        })
+        .collect();
+    for channel in [Channel::Counter, Channel::Online] {
+        if columns.iter().filter(|(_, other)| *other == channel).count() > 1 {
+            return Err(ParseError::Schema(format!("two columns of the table are for {}", channel.as_str())));
+        }
+    }
+    if columns.is_empty() {
+        return Err(ParseError::Schema(format!(
+            "no column of a known product; the heading is {}",
+            headings.join(" | ")
+        )));
+    }
+    for row in table.rows.iter().skip(at + 1) {
+        let named = row.get(*term_column).map_or("", String::as_str);
+        let term = term::read(named).or_else(|| in_months.then(|| term::months_of(named)).flatten());
+        let Some(term) = term else {
+            if columns
+                .iter()
+                .any(|(column, _)| row.get(*column).is_some_and(|cell| !number::not_quoted(cell)))
+            {
+                sheet.refuse(named, "not a term that is known");
+            }
+            continue;
+        };
+        for &(column, channel) in &columns {
+            let cell = row.get(column).map_or("", String::as_str);
+            add(sheet, &format!("{named}, {}", channel.as_str()), term, channel, cell)?;
+        }
+    }
+    Ok(true)
+}
+
+fn is_term(label: &str) -> bool {
+    matches!(label, "kỳ hạn" | "kì hạn" | "term" | "tenor")
+}
+
+fn places(labels: &[String], wanted: impl Fn(&str) -> bool) -> Vec<usize> {
+    labels.iter().enumerate().filter(|(_, label)| wanted(label)).map(|(at, _)| at).collect()
+}
+
+fn add(sheet: &mut Rows, row: &str, term: Term, channel: Channel, cell: &str) -> Result<(), ParseError> {
+    match rate(cell) {
+        Ok(None) => Ok(()),
+        Ok(Some(rate)) => sheet.add(super::deposit(term, Some(channel), rate)),
+        Err(why) => {
+            sheet.refuse(row, why);
+            Ok(())
+        }
+    }
+}
+
+/// `4.75`, `4,75`, `4,75%`. Whether the page will keep the point of its keys or turn Vietnamese is not known. A
+/// rate has at most two digits before its mark and, here, at most two after it, so that neither mark can be one
+/// of thousands; anything else is refused, never guessed.
+fn rate(cell: &str) -> Result<Option<Decimal>, String> {
+    let format = if cell.contains(',') { NumberFormat::DOT_GROUPS } else { NumberFormat::PLAIN };
+    let Some(rate) = format.percent(cell).map_err(|error| error.to_string())?.filter(|rate| !rate.is_zero())
+    else {
+        return Ok(None);
+    };
+    if rate >= Decimal::ONE_HUNDRED || rate.scale() > 2 {
+        return Err(format!(
+            "\"{}\" is no rate such as 4.75 or 4,75",
+            text::name(&crate::json::clip(cell, 40))
+        ));
+    }
+    Ok(Some(rate))
+}

@@ -1,0 +1,43 @@
+//! Vietcombank, the reference bank: its JSON by day and its XML.
+
+mod json;
+mod xml;
+
+use crate::{Feed, Institution, Kind, Source};
+
+pub(crate) const VIETCOMBANK: Institution =
+    Institution { id: "vietcombank", name: "Vietcombank", label: "Vietcombank", feeds: &[FX] };
+
+const FX: Feed = Feed {
+    id: "vietcombank.fx",
+    kind: Kind::Fx,
+    page: "https://www.vietcombank.com.vn/vi-VN/KHCN/Cong-cu-Tien-ich/Ty-gia",
+    schedule: "*/10 8-17 * * Mon-Fri",
+    stale_after: "15m",
+    expire_after: "72h",
+    timeout: "20s",
+    max_jump: "3%",
+    required: &["USD"],
+    sources: &[
+        Source {
+            id: "json",
+            url: "https://www.vietcombank.com.vn/api/exchangerates",
+            secret: None,
+            via: None,
+            whole: true,
+            min_interval: None,
+            requests: json::requests,
+            parse: json::parse,
+        },
+        Source {
+            id: "xml",
+            url: "https://portal.vietcombank.com.vn/Usercontrols/TVPortal.TyGia/pXML.aspx",
+            secret: None,
+            via: None,
+            whole: true,
+            min_interval: Some(300),
+            requests: xml::requests,
+            parse: xml::parse,
+        },
+    ],
+};

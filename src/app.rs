@@ -1,0 +1,322 @@
+//! What exists, in which order it starts and in which it stops. Start: store → last board → listeners → staggered
+//! first fetches. Stop: no new connections → drain → workers → board → store.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use providers::{Feed, Institution};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{
+    board::{Board, FeedState, Rules, Shared, SourceState, Standing},
+    clock::{Clock, later},
+    config::{self, Config},
+    fetch::{Fetcher, Live},
+    http::{self, Site, serve::Listener},
+    refresh::{FirstRound, RunEnd, RunNow, Shop, Worker},
+    replay::{Replay, ReplayError},
+    schedule::Ringer,
+    store::{Nature, Store, StoreError},
+};
+
+/// First fetches are this far apart, and the last one still starts within two seconds.
+const STAGGER: Duration = Duration::from_millis(150);
+/// Updates on their way to the board; workers wait when it is full.
+const BOARD_QUEUE: usize = 64;
+/// The clock of a replay is looked at this often.
+const REPLAY_TICK: Duration = Duration::from_millis(200);
+/// A little more than the listeners' own drain.
+const SERVERS_STOP: Duration = Duration::from_secs(12);
+/// How long workers may take to notice that they should stop.
+const WORKERS_STOP: Duration = Duration::from_secs(5);
+
+/// Why the service does not start; one sentence each.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The recordings.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// An address.
+    #[error("cannot listen on {address} ({key}): {why}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Where it was set.
+        key: &'static str,
+        /// The operating system's reason.
+        why: String,
+    },
+    /// The scheduler.
+    #[error("the scheduler does not start: {0}")]
+    Scheduler(String),
+}
+
+/// Live sources, or recordings.
+#[derive(Debug, Clone, Default)]
+pub enum Mode {
+    /// Over the network.
+    #[default]
+    Live,
+    /// Built-in recordings, or those of a folder.
+    Replay(Option<PathBuf>),
+}
+
+/// A running service.
+pub struct App {
+    /// Where the API and the widgets are.
+    pub public: SocketAddr,
+    /// Where health is.
+    pub ops: SocketAddr,
+    snapshot: Shared,
+    store: Arc<Store>,
+    runs: BTreeMap<&'static str, mpsc::Sender<RunNow>>,
+    ringer: Option<Ringer>,
+    stop_listening: CancellationToken,
+    stop_working: CancellationToken,
+    stop_board: CancellationToken,
+    servers: TaskTracker,
+    workers: TaskTracker,
+    board: TaskTracker,
+}
+
+impl App {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start(config: Config, mode: Mode) -> Result<Self, StartError> {
+        let (fetcher, clock, nature) = match mode {
+            Mode::Live => {
+                let clock = Clock::system();
+                (Fetcher::Live(Live::new(&config.fetch, clock.clone())), clock, Nature::Live)
+            }
+            Mode::Replay(folder) => {
+                let replay = match folder {
+                    Some(folder) => Replay::from_folder(&folder)?,
+                    None => Replay::built_in()?,
+                };
+                let clock = replay.clock();
+                (Fetcher::Replay(replay), clock, Nature::Recorded)
+            }
+        };
+        let recorded = nature == Nature::Recorded;
+        let store = Arc::new(Store::open(&config.store.url, nature).await?);
+        let states = load_states(&config, &store, &clock, recorded).await?;
+
+        let (public, ops) = listeners(&config.server).await?;
+        let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
+        let board = Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states).await?;
+        let snapshot = board.shared();
+        let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
+        let site = Arc::new(Site {
+            snapshot: Arc::clone(&snapshot),
+            clock: clock.clone(),
+            public_url: config.server.public_url.clone(),
+            panel: config.widgets.panel.clone(),
+        });
+        let mut app = Self {
+            public: public.address,
+            ops: ops.address,
+            snapshot: Arc::clone(&snapshot),
+            store: Arc::clone(&store),
+            runs: BTreeMap::new(),
+            ringer: None,
+            stop_listening: CancellationToken::new(),
+            stop_working: CancellationToken::new(),
+            stop_board: CancellationToken::new(),
+            servers: TaskTracker::new(),
+            workers: TaskTracker::new(),
+            board: TaskTracker::new(),
+        };
+        app.board.spawn(board.run(inbox, app.stop_board.clone()));
+        // The accept loops run on worker threads of their own accord, not inside the caller's block_on: closing
+        // connections costs a quarter less that way.
+        for (listener, router) in [(public, http::public(Arc::clone(&site))), (ops, http::ops(site))] {
+            let (stop, tracker) = (app.stop_listening.clone(), app.servers.clone());
+            app.servers.spawn(listener.serve(router, stop, tracker));
+        }
+        tracing::info!("public listener on http://{}", app.public);
+        tracing::info!("ops listener on http://{}", app.ops);
+
+        let shop = Arc::new(Shop {
+            clock: clock.clone(),
+            fetcher,
+            store,
+            secrets: config.secrets.clone(),
+            tracker: app.workers.clone(),
+            snapshot,
+            board: updates,
+            first_round: FirstRound::new(states.len()),
+        });
+        app.start_workers(&config, &shop, states).await?;
+        Ok(app)
+    }
+
+    async fn start_workers(
+        &mut self,
+        config: &Config,
+        shop: &Arc<Shop>,
+        states: Vec<(FeedState, bool)>,
+    ) -> Result<(), StartError> {
+        let mut bells = Vec::new();
+        for (at, (state, due)) in (0..).zip(states) {
+            let Some(feed) = config.feeds.get(state.feed.id) else { continue };
+            let bell = Arc::new(Notify::new());
+            bells.push((feed.schedule.clone(), Arc::clone(&bell)));
+            let offset = offset(state.feed.id, feed.jitter.0, shop.fetcher.is_replay());
+            let id = state.feed.id;
+            let (worker, runs) = Worker::new(Arc::clone(shop), feed.clone(), state, bell, offset);
+            self.runs.insert(id, runs);
+            let first = due.then(|| if shop.fetcher.is_replay() { Duration::ZERO } else { STAGGER * at });
+            self.workers.spawn(worker.work(first, self.stop_working.clone()));
+        }
+        if shop.fetcher.is_replay() {
+            let stop = self.stop_working.clone();
+            self.workers.spawn(ring_by_clock(shop.clock.clone(), bells, stop));
+        } else {
+            let ringer =
+                Ringer::start(bells).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
+            self.ringer = Some(ringer);
+        }
+        Ok(())
+    }
+
+    /// What is served now.
+    #[must_use]
+    pub fn snapshot(&self) -> Shared {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Runs a feed now and waits for its end; `None`: there is no such feed.
+    pub async fn refresh(&self, feed: &str) -> Option<RunEnd> {
+        let (sender, end) = oneshot::channel();
+        self.runs.get(feed)?.send(sender).await.ok()?;
+        end.await.ok()
+    }
+
+    /// Stops in order.
+    pub async fn stop(self) {
+        if let Some(ringer) = self.ringer {
+            ringer.stop().await;
+        }
+        self.stop_listening.cancel();
+        self.servers.close();
+        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
+            tracing::warn!("some connection did not end in time");
+        }
+        self.stop_working.cancel();
+        self.workers.close();
+        if tokio::time::timeout(WORKERS_STOP, self.workers.wait()).await.is_err() {
+            tracing::warn!("some worker did not stop in time");
+        }
+        self.stop_board.cancel();
+        self.board.close();
+        self.board.wait().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn listeners(server: &config::Server) -> Result<(Listener, Listener), StartError> {
+    let bind = async |address: SocketAddr, key| {
+        Listener::bind(address).await.map_err(|error| StartError::Listen {
+            address,
+            key,
+            why: error.to_string(),
+        })
+    };
+    Ok((bind(server.listen, "server.listen").await?, bind(server.ops_listen, "server.ops_listen").await?))
+}
+
+/// The state of each enabled feed as the store left it, and whether a run was missed meanwhile.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn load_states(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    recorded: bool,
+) -> Result<Vec<(FeedState, bool)>, StoreError> {
+    let calendar = Arc::new(config.calendar.clone());
+    let now = clock.now();
+    let mut states = Vec::new();
+    for (institution, feed, settings) in enabled(config) {
+        let rules = Rules {
+            schedule: settings.schedule.clone(),
+            stale_after: settings.stale_after.0,
+            expire_after: settings.expire_after.0,
+            calendar: Arc::clone(&calendar),
+        };
+        let mut sources = Vec::new();
+        for source in feed.sources {
+            let Some(own) = settings.sources.get(source.id) else { continue };
+            let kept = store.source(feed.id, source.id).await?;
+            let standing = match source.secret {
+                _ if !own.enabled => Standing::Off,
+                Some(secret) if config.secrets.get(secret).is_none() => Standing::Skipped(secret),
+                _ => Standing::On,
+            };
+            sources.push(SourceState {
+                source,
+                standing,
+                url: own.url.to_string(),
+                kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
+                last_keys: kept.last_keys,
+                last: kept.last,
+            });
+        }
+        let checked =
+            sources.iter().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at).max();
+        let due = recorded
+            || checked
+                .is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now));
+        let offset = offset(feed.id, settings.jitter.0, recorded);
+        let next_refresh_at = rules.schedule.after(now).map(|next| later(next, offset));
+        states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure: None }, due));
+    }
+    Ok(states)
+}
+
+/// Enabled feeds in document order.
+pub fn enabled(
+    config: &Config,
+) -> impl Iterator<Item = (&'static Institution, &'static Feed, &config::Feed)> {
+    providers::feeds().filter_map(|(institution, feed)| Some((institution, feed, config.feeds.get(feed.id)?)))
+}
+
+/// The feed's fixed offset from its due runs: a hash of its name, so that it is the same after every restart.
+#[must_use]
+pub fn offset(feed: &str, jitter: Duration, recorded: bool) -> Duration {
+    match jitter.as_secs() {
+        0 => Duration::ZERO,
+        _ if recorded => Duration::ZERO,
+        seconds => Duration::from_secs(xxh3_64(feed.as_bytes()) % seconds),
+    }
+}
+
+/// Rings by the clock of a replay, which the scheduler does not know.
+async fn ring_by_clock(
+    clock: Clock,
+    bells: Vec<(crate::schedule::Schedule, Arc<Notify>)>,
+    stop: CancellationToken,
+) {
+    let mut seen = clock.now();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REPLAY_TICK) => {}
+        }
+        let now = clock.now();
+        for (schedule, bell) in &bells {
+            if schedule.after(seen).is_some_and(|due| due <= now) {
+                bell.notify_one();
+            }
+        }
+        seen = now;
+    }
+}

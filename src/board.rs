@@ -1,0 +1,463 @@
+//! The board: the only writer of what is served. Workers hand in their feed's state; every publish turns all
+//! states into one immutable [`Snapshot`] that readers clone bytes out of. Bytes change only at a publish, and a
+//! document's version and time are those of the publish at which its bytes last changed.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use providers::{Institution, Kind, Quote, Reason};
+use rust_decimal::Decimal;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, later},
+    document::{self, Document},
+    refresh::{RunEnd, RunNow},
+    schedule::{Calendar, Schedule},
+    store::{Attempt, Kept, Published, Store},
+};
+
+/// How current a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// Read again in time.
+    Fresh,
+    /// A due run was missed.
+    Stale,
+    /// Too old to be shown.
+    Expired,
+    /// There never was a value.
+    Unavailable,
+}
+
+impl Status {
+    /// As documents write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// From when a value is what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// The first due run after the last check, plus `stale_after`.
+    pub fresh_until: Timestamp,
+    /// That due run plus `expire_after`.
+    pub expires_at: Timestamp,
+}
+
+impl Freshness {
+    /// Status at `now`.
+    #[must_use]
+    pub fn status(self, now: Timestamp) -> Status {
+        if now < self.fresh_until {
+            Status::Fresh
+        } else if now < self.expires_at {
+            Status::Stale
+        } else {
+            Status::Expired
+        }
+    }
+}
+
+/// Schedule and grace of one feed.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// When it is due.
+    pub schedule: Schedule,
+    /// Grace after a missed run.
+    pub stale_after: Duration,
+    /// After a missed run, how long an old value is shown.
+    pub expire_after: Duration,
+    /// Days that do not count.
+    pub calendar: Arc<Calendar>,
+}
+
+impl Rules {
+    /// For a value last checked at `checked_at`.
+    #[must_use]
+    pub fn freshness(&self, checked_at: Timestamp) -> Freshness {
+        let due = self.schedule.due_after(checked_at, &self.calendar);
+        Freshness { fresh_until: later(due, self.stale_after), expires_at: later(due, self.expire_after) }
+    }
+}
+
+/// Why a source is not asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is asked.
+    On,
+    /// The operator switched it off.
+    Off,
+    /// Its secret, of this name, is not set.
+    Skipped(&'static str),
+}
+
+/// What is known of one source.
+#[derive(Debug, Clone)]
+pub struct SourceState {
+    /// The adapter.
+    pub source: &'static providers::Source,
+    /// Whether it is asked.
+    pub standing: Standing,
+    /// Its address, without the adapter's own query.
+    pub url: String,
+    /// Every quote that it ever gave, by key.
+    pub kept: BTreeMap<String, Kept>,
+    /// Keys of its last accepted answer.
+    pub last_keys: Vec<String>,
+    /// How the last attempt ended.
+    pub last: Option<Attempt>,
+}
+
+/// What is known of one feed; owned by its worker, shared with the board as a copy.
+#[derive(Debug, Clone)]
+pub struct FeedState {
+    /// Whose.
+    pub institution: &'static Institution,
+    /// The adapter.
+    pub feed: &'static providers::Feed,
+    /// Schedule and grace.
+    pub rules: Rules,
+    /// In order of trust.
+    pub sources: Vec<SourceState>,
+    /// The next run, its offset included.
+    pub next_refresh_at: Option<Timestamp>,
+    /// Why the last run brought nothing; `None` after a good one.
+    pub failure: Option<Reason>,
+}
+
+/// A worker's news for the board.
+#[derive(Debug)]
+pub struct Update {
+    /// The feed after its run.
+    pub state: Arc<FeedState>,
+    /// Who waits for the run, and how it ended; told once it is published.
+    pub answer: Option<(RunNow, RunEnd)>,
+}
+
+/// A quote as it is served.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Value and times.
+    pub kept: Kept,
+    /// From when it is what.
+    pub freshness: Freshness,
+    /// At the publish.
+    pub status: Status,
+    /// Which source.
+    pub source: &'static providers::Source,
+}
+
+/// A feed as it is served.
+#[derive(Debug, Clone)]
+pub struct ServedFeed {
+    /// State behind it.
+    pub state: Arc<FeedState>,
+    /// That of the best source.
+    pub status: Status,
+    /// The best source, and from when it is what.
+    pub best: Option<(&'static providers::Source, Freshness)>,
+    /// In stable order.
+    pub quotes: Vec<Served>,
+}
+
+impl FeedState {
+    /// What is served of this feed at `now`.
+    #[must_use]
+    pub fn serve(self: &Arc<Self>, now: Timestamp) -> ServedFeed {
+        // Values of one answer share their check time, and a due run is not cheap to find.
+        let mut known: HashMap<Timestamp, Freshness> = HashMap::new();
+        let mut freshness = |checked_at: Timestamp| {
+            *known.entry(checked_at).or_insert_with(|| self.rules.freshness(checked_at))
+        };
+        let mut best: Option<(Status, &'static providers::Source, Freshness)> = None;
+        let mut chosen: BTreeMap<&str, Served> = BTreeMap::new();
+        for source in self.sources.iter().filter(|source| source.standing != Standing::Off) {
+            if let Some(checked_at) = source.kept.values().map(|kept| kept.checked_at).max() {
+                let until = freshness(checked_at);
+                let status = until.status(now);
+                if best.is_none_or(|(found, ..)| status < found) {
+                    best = Some((status, source.source, until));
+                }
+            }
+            for (key, kept) in &source.kept {
+                let until = freshness(kept.checked_at);
+                let status = until.status(now);
+                if chosen.get(key.as_str()).is_none_or(|found| status < found.status) {
+                    let served =
+                        Served { kept: kept.clone(), freshness: until, status, source: source.source };
+                    chosen.insert(key, served);
+                }
+            }
+        }
+        let first_hand: Vec<String> = chosen
+            .values()
+            .filter(|served| served.source.via.is_none() && served.status == Status::Fresh)
+            .map(|served| quantity(&served.kept.quote))
+            .collect();
+        let mut quotes: Vec<Served> = chosen
+            .into_values()
+            .filter(|served| {
+                served.source.via.is_none() || !first_hand.contains(&quantity(&served.kept.quote))
+            })
+            .collect();
+        quotes.sort_by_cached_key(|served| document::order(&served.kept.quote));
+        ServedFeed {
+            state: Arc::clone(self),
+            status: best.map_or(Status::Unavailable, |(status, ..)| status),
+            best: best.map(|(_, source, until)| (source, until)),
+            quotes,
+        }
+    }
+}
+
+/// What a figure is of, whatever the place or channel: a stand-in is silent where the institution itself speaks.
+fn quantity(quote: &Quote) -> String {
+    match quote {
+        Quote::Gold(gold) => gold.product.to_string(),
+        Quote::Fx(_) => quote.key(),
+        Quote::Deposit(deposit) => deposit.term.to_string(),
+    }
+}
+
+/// Everything that is served, at one publish.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// By name: `board`, `gold`, `fx`, `deposits`, `feeds`.
+    pub documents: BTreeMap<&'static str, Arc<Document>>,
+    /// The feeds behind them, for widgets.
+    pub feeds: Vec<ServedFeed>,
+    /// Whether answers are recorded.
+    pub recorded: bool,
+    /// Number of the publish.
+    pub version: i64,
+    /// Middle rates of the reference bank that have not expired.
+    pub reference: HashMap<String, Decimal>,
+}
+
+/// The reference bank of plausibility.
+const REFERENCE: &str = "vietcombank.fx";
+
+impl Snapshot {
+    /// Served feeds without documents: enough to judge by.
+    #[must_use]
+    pub fn of(feeds: Vec<ServedFeed>) -> Self {
+        let reference = Self::reference(&feeds);
+        Self { documents: BTreeMap::new(), feeds, recorded: false, version: 0, reference }
+    }
+
+    fn reference(feeds: &[ServedFeed]) -> HashMap<String, Decimal> {
+        feeds
+            .iter()
+            .filter(|feed| feed.state.feed.id == REFERENCE)
+            .flat_map(|feed| &feed.quotes)
+            .filter(|served| served.status < Status::Expired)
+            .filter_map(|served| match &served.kept.quote {
+                Quote::Fx(fx) if fx.variant.is_none() && fx.per == 1 => {
+                    Some((fx.currency.to_string(), fx.buy_transfer.or(fx.sell).or(fx.buy_cash)?))
+                }
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Where readers find the newest snapshot.
+pub type Shared = Arc<ArcSwap<Snapshot>>;
+
+/// The single writer.
+pub struct Board {
+    clock: Clock,
+    store: Arc<Store>,
+    recorded: bool,
+    states: BTreeMap<usize, Arc<FeedState>>,
+    published: BTreeMap<String, Published>,
+    version: i64,
+    shared: Shared,
+    version_sender: watch::Sender<i64>,
+}
+
+impl Board {
+    /// Publishes the first snapshot from what the store kept.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn start(
+        clock: Clock,
+        store: Arc<Store>,
+        recorded: bool,
+        states: Vec<Arc<FeedState>>,
+    ) -> Result<Self, crate::store::StoreError> {
+        let published: BTreeMap<String, Published> = store.documents().await?.into_iter().collect();
+        let version = published.values().map(|published| published.version).max().unwrap_or(0);
+        let mut board = Self {
+            clock,
+            store,
+            recorded,
+            states: states.into_iter().map(|state| (position(state.feed.id), state)).collect(),
+            published,
+            version,
+            shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
+            version_sender: watch::channel(version).0,
+        };
+        board.publish().await;
+        Ok(board)
+    }
+
+    /// The newest snapshot, for readers.
+    #[must_use]
+    pub fn shared(&self) -> Shared {
+        Arc::clone(&self.shared)
+    }
+
+    /// Tells of every publish.
+    #[must_use]
+    pub fn versions(&self) -> watch::Receiver<i64> {
+        self.version_sender.subscribe()
+    }
+
+    /// Publishes whenever a feed was refreshed or a status passes, until `stop`.
+    pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, stop: CancellationToken) {
+        let mut answers = Vec::new();
+        loop {
+            let flip = self.next_flip();
+            tokio::select! {
+                update = updates.recv() => {
+                    let Some(update) = update else { break };
+                    answers.extend(self.take(update));
+                    while let Ok(update) = updates.try_recv() {
+                        answers.extend(self.take(update));
+                    }
+                }
+                () = stop.cancelled() => break,
+                // The clock of a replay may jump, so no sleep is long.
+                () = tokio::time::sleep(Duration::from_secs(1).min(self.until(flip))) => {
+                    if flip.is_none_or(|flip| self.clock.now() < flip) {
+                        continue;
+                    }
+                }
+            }
+            self.publish().await;
+            for (sender, end) in answers.drain(..) {
+                // Whoever asked may have gone.
+                let _ = sender.send(end);
+            }
+        }
+    }
+
+    fn take(&mut self, update: Update) -> Option<(RunNow, RunEnd)> {
+        self.states.insert(position(update.state.feed.id), update.state);
+        update.answer
+    }
+
+    fn until(&self, flip: Option<Timestamp>) -> Duration {
+        flip.map_or(Duration::MAX, |flip| self.clock.until(flip))
+    }
+
+    /// The next instant at which some status changes.
+    fn next_flip(&self) -> Option<Timestamp> {
+        let now = self.clock.now();
+        self.shared
+            .load()
+            .feeds
+            .iter()
+            .flat_map(|feed| feed.quotes.iter().map(|served| (served.status, served.freshness)))
+            .filter_map(|(status, freshness)| match status {
+                Status::Fresh => Some(freshness.fresh_until),
+                Status::Stale => Some(freshness.expires_at),
+                _ => None,
+            })
+            .min()
+            // A passage that the last publish did not see is due now.
+            .map(|flip| flip.max(now))
+    }
+
+    async fn publish(&mut self) {
+        let now = self.clock.now();
+        let feeds: Vec<ServedFeed> = self.states.values().map(|state| state.serve(now)).collect();
+        let version = self.version + 1;
+        let mut documents = BTreeMap::new();
+        let mut changed = Vec::new();
+        for (name, scope) in DOCUMENTS {
+            let content = document::content(*scope, &feeds, self.recorded);
+            let published = match self.published.get(*name) {
+                Some(published) if published.hash == content.hash => published.clone(),
+                _ => {
+                    let published = Published { version, generated_at: now, hash: content.hash.clone() };
+                    changed.push(((*name).to_owned(), published.clone()));
+                    published
+                }
+            };
+            documents.insert(*name, Arc::new(document::finish(*scope, &content, &published, &feeds)));
+        }
+        if !changed.is_empty() {
+            self.version = version;
+            self.published.extend(changed.iter().cloned());
+            // What readers get must not wait for a slow disk.
+            match tokio::time::timeout(Duration::from_secs(1), self.store.publish(&changed)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the publish could not be kept; serving goes on from memory");
+                }
+                Err(_) => tracing::error!("the store is slow; serving goes on from memory"),
+            }
+        }
+        let reference = Snapshot::reference(&feeds);
+        self.shared.store(Arc::new(Snapshot {
+            documents,
+            feeds,
+            recorded: self.recorded,
+            version: self.version,
+            reference,
+        }));
+        self.version_sender.send_replace(self.version);
+    }
+}
+
+/// What a document is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One kind of quote.
+    Kind(Kind),
+    /// The three sections.
+    Board,
+    /// Every feed and its sources.
+    Feeds,
+}
+
+impl Scope {
+    /// Whether a feed of this kind is in it.
+    #[must_use]
+    pub fn holds(self, kind: Kind) -> bool {
+        match self {
+            Self::Kind(own) => own == kind,
+            Self::Board | Self::Feeds => true,
+        }
+    }
+}
+
+const DOCUMENTS: &[(&str, Scope)] = &[
+    ("board", Scope::Board),
+    ("gold", Scope::Kind(Kind::Gold)),
+    ("fx", Scope::Kind(Kind::Fx)),
+    ("deposits", Scope::Kind(Kind::Deposit)),
+    ("feeds", Scope::Feeds),
+];
+
+/// Where a feed stands in every list.
+fn position(feed: &str) -> usize {
+    providers::feeds().position(|(_, known)| known.id == feed).unwrap_or(usize::MAX)
+}

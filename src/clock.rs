@@ -1,0 +1,111 @@
+//! The only clock. Live it is the system's; in a replay and in tests it starts where it is told to, runs at the
+//! same speed and can be moved forward.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{Timestamp, civil::Date};
+use providers::VIETNAM;
+
+/// Tells the time in whole seconds: documents show no more.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    /// Seconds added to the system's clock.
+    offset: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The system's time.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// Shows `start` now and runs on.
+    #[must_use]
+    pub fn starting_at(start: Timestamp) -> Self {
+        let clock = Self::system();
+        clock.offset.store(start.as_second() - system_second(), Ordering::Relaxed);
+        clock
+    }
+
+    /// Now, in whole seconds.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        second(system_second() + self.offset.load(Ordering::Relaxed))
+    }
+
+    /// Moves forward to `instant`; never back.
+    pub fn advance_to(&self, instant: Timestamp) {
+        let ahead = instant.as_second() - self.now().as_second();
+        if ahead > 0 {
+            self.offset.fetch_add(ahead, Ordering::Relaxed);
+        }
+    }
+
+    /// How long until `instant`; zero when it has passed.
+    #[must_use]
+    pub fn until(&self, instant: Timestamp) -> Duration {
+        Duration::from_secs(u64::try_from(instant.as_second() - self.now().as_second()).unwrap_or(0))
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+fn system_second() -> i64 {
+    Timestamp::now().as_second()
+}
+
+fn second(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// `at` plus whole seconds; the end of time instead of an overflow.
+#[must_use]
+pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+    i64::try_from(by.as_secs())
+        .ok()
+        .and_then(|seconds| at.as_second().checked_add(seconds))
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// The day in Vietnam.
+#[must_use]
+pub fn day(at: Timestamp) -> Date {
+    VIETNAM.to_datetime(at).date()
+}
+
+/// RFC 3339 with `+07:00`, whole seconds: how documents write instants.
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
+    second(at.as_second()).display_with_offset(VIETNAM).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_starts_where_it_is_told_and_never_goes_back() {
+        let start: Timestamp = "2026-09-29T15:30:00+07:00".parse().unwrap();
+        let clock = Clock::starting_at(start);
+        assert!(clock.now().as_second() - start.as_second() <= 1);
+        let next: Timestamp = "2026-09-30T10:05:00+07:00".parse().unwrap();
+        clock.advance_to(next);
+        clock.advance_to(start);
+        assert!(clock.now() >= next);
+        assert_eq!(clock.until(start), Duration::ZERO);
+    }
+
+    #[test]
+    fn instants_are_written_in_vietnamese_time_to_the_second() {
+        let at: Timestamp = "2026-09-30T03:05:03.25Z".parse().unwrap();
+        assert_eq!(rfc3339(at), "2026-09-30T10:05:03+07:00");
+        assert_eq!(day("2026-09-30T17:30:00Z".parse().unwrap()).to_string(), "2026-10-01");
+    }
+}

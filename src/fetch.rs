@@ -1,0 +1,769 @@
+//! One exchange with a source: a deadline for all of it, caps on the wire and after decompression, no redirects,
+//! no private addresses, certificates always checked. Says what happened as an [`Outcome`] that can be counted;
+//! what the bytes mean is for the parsers.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    io::Read,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::{Timestamp, civil::Date};
+use providers::{Method, Request};
+use reqwest::{
+    Client, Proxy, Response, StatusCode,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+use url::{Host, Url};
+
+use crate::{
+    clock::{self, Clock},
+    config,
+    replay::Replay,
+};
+
+/// Bytes that a source may send.
+const MAX_WIRE: usize = 2 << 20;
+/// Bytes that they may unpack to.
+const MAX_DECODED: u64 = 8 << 20;
+/// Bytes of response headers.
+const MAX_HEADERS: usize = 32 << 10;
+/// Slower than 1 kB/s over five seconds is a source that will never finish.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+const RATE_BYTES: usize = 5 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// In one run: one try and at most two more.
+const RETRIES: u32 = 2;
+const RETRY_FROM_MS: u64 = 500;
+const RETRY_TO_MS: u64 = 8_000;
+/// A source may ask us to wait, but not for ever.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(6);
+
+/// What a source sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Content coding removed.
+    pub bytes: Vec<u8>,
+    /// `charset` of the `Content-Type`.
+    pub charset: Option<String>,
+    /// `Last-Modified` as a day in Vietnam.
+    pub last_modified: Option<Date>,
+    /// To ask next time whether anything changed.
+    pub validators: Validators,
+}
+
+/// `ETag` and `Last-Modified` of an accepted answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    etag: Option<HeaderValue>,
+    last_modified: Option<HeaderValue>,
+}
+
+impl Validators {
+    /// Nothing to ask with.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
+}
+
+/// A good exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// 200 with a body.
+    Body(Body),
+    /// 304: what was accepted before still stands.
+    NotModified,
+}
+
+/// Why there is no answer. Each is a class that metrics count and a sentence that an operator understands.
+#[derive(Debug, thiserror::Error)]
+pub enum Outcome {
+    /// The host's name does not resolve.
+    #[error("the name {0} does not resolve")]
+    Dns(String),
+    /// Nobody listens, or the network is away.
+    #[error("no connection to {0}")]
+    Connect(String),
+    /// The certificate is not valid for this host, or no common cipher.
+    #[error("no trusted TLS connection to {host}: {why}")]
+    Tls {
+        /// Whom we asked.
+        host: String,
+        /// What rustls says.
+        why: String,
+    },
+    /// Not complete within the feed's `timeout`.
+    #[error("no complete answer within {0:?}")]
+    Timeout(Duration),
+    /// Less than 1 kB/s.
+    #[error("the answer came more slowly than 1 kB/s")]
+    Slow,
+    /// The connection broke inside the answer.
+    #[error("the connection broke before the answer was complete")]
+    Truncated,
+    /// Not HTTP.
+    #[error("the answer is not HTTP: {0}")]
+    Protocol(String),
+    /// Over a cap.
+    #[error("the answer is larger than {0}")]
+    TooLarge(&'static str),
+    /// A content coding that was not asked for or does not open.
+    #[error("the answer's content coding \"{0}\" does not open")]
+    Coding(String),
+    /// Not 200.
+    #[error("the source answered with status {0}")]
+    Status(StatusCode),
+    /// A firewall's refusal, by its own header.
+    #[error("the source's firewall refused us (status {0}, cf-mitigated)")]
+    Blocked(StatusCode),
+    /// 429 or 503 with a wish.
+    #[error("the source answered with status {status} and asks to wait until {}", clock::rfc3339(*until))]
+    RetryAfter {
+        /// 429 or 503.
+        status: StatusCode,
+        /// Not before.
+        until: Timestamp,
+    },
+    /// Redirects are never followed: they lead to logins, to other domains and into private networks.
+    #[error("the source redirects to {0}, which is not followed")]
+    Redirect(String),
+    /// A literal or resolved address that is not public.
+    #[error("the address {0} is not public; allow_private = true permits it")]
+    PrivateAddress(IpAddr),
+    /// The client could not be built: a bad CA file, no roots of trust.
+    #[error("cannot set up TLS: {0}")]
+    Setup(String),
+    /// Nothing was recorded for this request.
+    #[error("there is no recording of {0}")]
+    NotRecorded(String),
+}
+
+impl Outcome {
+    /// The class that is counted and shown.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Dns(_) => "dns",
+            Self::Connect(_) => "connect",
+            Self::Tls { .. } => "tls",
+            Self::Timeout(_) => "timeout",
+            Self::Slow => "slow",
+            Self::Truncated => "truncated",
+            Self::Protocol(_) => "protocol",
+            Self::TooLarge(_) => "too_large",
+            Self::Coding(_) => "coding",
+            Self::Status(_) => "status",
+            Self::Blocked(_) => "blocked",
+            Self::RetryAfter { .. } => "retry_after",
+            Self::Redirect(_) => "redirect",
+            Self::PrivateAddress(_) => "private_address",
+            Self::Setup(_) => "setup",
+            Self::NotRecorded(_) => "not_recorded",
+        }
+    }
+
+    /// Whether the source was not reached at all.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Dns(_) | Self::Connect(_))
+    }
+
+    /// Whether the next try may well succeed.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Dns(_)
+            | Self::Connect(_)
+            | Self::Timeout(_)
+            | Self::Slow
+            | Self::Truncated
+            | Self::Protocol(_) => true,
+            Self::Status(status) => status.is_server_error(),
+            _ => false,
+        }
+    }
+
+    /// Whether another address of the same source could fare better: not when the host itself is away.
+    #[must_use]
+    pub const fn is_about_the_host(&self) -> bool {
+        matches!(
+            self,
+            Self::Dns(_)
+                | Self::Connect(_)
+                | Self::Tls { .. }
+                | Self::PrivateAddress(_)
+                | Self::Setup(_)
+                | Self::RetryAfter { .. }
+        )
+    }
+}
+
+/// Who is asked, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// `bidv.fx`
+    pub feed: &'a str,
+    /// `board`
+    pub source: &'a str,
+    /// The operator's settings of this source.
+    pub config: &'a config::Source,
+    /// Deadline of one exchange.
+    pub timeout: Duration,
+    /// Which refresh this is, from 0: a replay answers with the recording of that number.
+    pub run: usize,
+    /// Whether a passing failure may be retried at once; not while the source keeps failing.
+    pub retry: bool,
+}
+
+/// Live sources or recordings.
+pub enum Fetcher {
+    /// Over the network.
+    Live(Live),
+    /// From recordings.
+    Replay(Replay),
+}
+
+impl Fetcher {
+    /// Asks once, with retries where they make sense.
+    ///
+    /// # Errors
+    /// The [`Outcome`] of the last try.
+    pub async fn fetch(
+        &self,
+        target: Target<'_>,
+        request: &Request,
+        known: Option<&Validators>,
+    ) -> Result<Exchange, Outcome> {
+        match self {
+            Self::Live(live) => live.fetch(target, request, known).await,
+            Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body),
+        }
+    }
+
+    /// Whether answers come from recordings.
+    #[must_use]
+    pub const fn is_replay(&self) -> bool {
+        matches!(self, Self::Replay(_))
+    }
+}
+
+/// Fetches over the network.
+pub struct Live {
+    user_agent: String,
+    proxy: Option<Url>,
+    clock: Clock,
+    /// One client a source: trust, proxy and the guard on addresses are the source's own.
+    clients: Mutex<HashMap<String, Client>>,
+    /// One request at a time per host.
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+impl Live {
+    /// With the operator's `[fetch]`.
+    #[must_use]
+    pub fn new(config: &config::Fetch, clock: Clock) -> Self {
+        // A second installation is refused, and that is fine: the first is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self {
+            user_agent: config.user_agent.clone(),
+            proxy: config.proxy.clone(),
+            clock,
+            clients: Mutex::default(),
+            hosts: Mutex::default(),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        target: Target<'_>,
+        request: &Request,
+        known: Option<&Validators>,
+    ) -> Result<Exchange, Outcome> {
+        if !target.config.allow_private && self.proxy.is_none() {
+            refuse_private_literal(&request.url)?;
+        }
+        let client = self.client(target)?;
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let gate = Arc::clone(
+            self.hosts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(host)
+                .or_insert_with(|| Arc::new(Semaphore::new(1))),
+        );
+        let mut tries = 0;
+        loop {
+            // The gate is never closed, so a permit always comes.
+            let permit = gate.acquire().await;
+            let result = self.once(&client, target, request, known).await;
+            drop(permit);
+            match result {
+                Err(outcome) if target.retry && tries < RETRIES && outcome.is_passing() => {
+                    tries += 1;
+                    tracing::debug!(
+                        feed = target.feed,
+                        source = target.source,
+                        outcome = outcome.code(),
+                        "retrying"
+                    );
+                    tokio::time::sleep(full_jitter(tries)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn client(&self, target: Target<'_>) -> Result<Client, Outcome> {
+        let key = format!("{}.{}", target.feed, target.source);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let mut builder = Client::builder()
+            .user_agent(&self.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(1)
+            .pool_idle_timeout(Duration::from_secs(15))
+            .http1_only()
+            .no_proxy()
+            .dns_resolver(Guard {
+                allow_private: target.config.allow_private,
+                proxy: self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
+            });
+        if let Some(proxy) = &self.proxy {
+            builder =
+                builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?);
+        }
+        if let Some(path) = &target.config.ca_file {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        let client = builder.build().map_err(|error| {
+            Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
+        })?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+
+    async fn once(
+        &self,
+        client: &Client,
+        target: Target<'_>,
+        request: &Request,
+        known: Option<&Validators>,
+    ) -> Result<Exchange, Outcome> {
+        let deadline = Instant::now() + target.timeout;
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let mut builder = match request.method {
+            Method::Get => client.get(request.url.clone()),
+            Method::Post => client
+                .post(request.url.clone())
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .header(header::CONTENT_LENGTH, request.form.len())
+                .body(request.form.clone()),
+        };
+        builder = builder.headers(headers(target, request, known));
+        let response = match timeout_at(deadline, builder.send()).await {
+            Err(_) => return Err(Outcome::Timeout(target.timeout)),
+            Ok(Err(error)) => return Err(classify(&error, host, target.timeout)),
+            Ok(Ok(response)) => response,
+        };
+        let size: usize =
+            response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > MAX_HEADERS {
+            return Err(Outcome::TooLarge("32 kB of headers"));
+        }
+        let status = response.status();
+        if status == StatusCode::NOT_MODIFIED && known.is_some_and(|known| !known.is_empty()) {
+            return Ok(Exchange::NotModified);
+        }
+        self.refuse_status(&response)?;
+        let meta = response.headers().clone();
+        let wire = read_capped(response, deadline, target.timeout).await?;
+        let bytes = unpack(wire, meta.get_all(header::CONTENT_ENCODING).iter())?;
+        Ok(Exchange::Body(Body {
+            bytes,
+            charset: charset(&meta),
+            last_modified: meta.get(header::LAST_MODIFIED).and_then(http_date).map(clock::day),
+            validators: Validators {
+                etag: meta.get(header::ETAG).cloned(),
+                last_modified: meta.get(header::LAST_MODIFIED).cloned(),
+            },
+        }))
+    }
+
+    fn refuse_status(&self, response: &Response) -> Result<(), Outcome> {
+        let status = response.status();
+        if status == StatusCode::OK {
+            return Ok(());
+        }
+        let header = |name| response.headers().get(name);
+        if status.is_redirection() {
+            let target = header(header::LOCATION)
+                .map_or("nowhere", |value| value.to_str().unwrap_or("an unreadable address"));
+            return Err(Outcome::Redirect(target.chars().take(200).flat_map(char::escape_debug).collect()));
+        }
+        if response.headers().contains_key("cf-mitigated") {
+            return Err(Outcome::Blocked(status));
+        }
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && let Some(until) =
+                header(header::RETRY_AFTER).and_then(|value| retry_after(value, self.clock.now()))
+        {
+            return Err(Outcome::RetryAfter { status, until });
+        }
+        Err(Outcome::Status(status))
+    }
+}
+
+fn headers(target: Target<'_>, request: &Request, known: Option<&Validators>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
+    for (name, value) in request.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(known) = known {
+        if let Some(etag) = &known.etag {
+            headers.insert(header::IF_NONE_MATCH, etag.clone());
+        }
+        if let Some(date) = &known.last_modified {
+            headers.insert(header::IF_MODIFIED_SINCE, date.clone());
+        }
+    }
+    for (name, value) in &target.config.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// Between half a second and `2^tries` seconds, at most eight: enough to let a blip pass, never in step.
+fn full_jitter(tries: u32) -> Duration {
+    let top = (RETRY_FROM_MS << (tries + 1)).min(RETRY_TO_MS);
+    Duration::from_millis(RETRY_FROM_MS + dice() % (top - RETRY_FROM_MS))
+}
+
+/// A number that differs at every call: the standard library's own seed for hash maps.
+fn dice() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+async fn read_capped(
+    mut response: Response,
+    deadline: Instant,
+    timeout: Duration,
+) -> Result<Vec<u8>, Outcome> {
+    if response.content_length().is_some_and(|length| length > MAX_WIRE as u64) {
+        return Err(Outcome::TooLarge("2 MB"));
+    }
+    let mut wire = Vec::new();
+    let mut window = (Instant::now() + RATE_WINDOW, 0);
+    loop {
+        let next = match timeout_at(deadline.min(window.0), response.chunk()).await {
+            Err(_) if Instant::now() >= deadline => return Err(Outcome::Timeout(timeout)),
+            Err(_) if wire.len() - window.1 < RATE_BYTES => return Err(Outcome::Slow),
+            Err(_) => {
+                window = (Instant::now() + RATE_WINDOW, wire.len());
+                continue;
+            }
+            Ok(next) => next,
+        };
+        match next {
+            Err(_) => return Err(Outcome::Truncated),
+            Ok(None) => return Ok(wire),
+            Ok(Some(chunk)) => {
+                if wire.len() + chunk.len() > MAX_WIRE {
+                    return Err(Outcome::TooLarge("2 MB"));
+                }
+                wire.extend_from_slice(&chunk);
+            }
+        }
+        if Instant::now() >= window.0 {
+            if wire.len() - window.1 < RATE_BYTES {
+                return Err(Outcome::Slow);
+            }
+            window = (Instant::now() + RATE_WINDOW, wire.len());
+        }
+    }
+}
+
+/// Undoes one content coding; two in a row are somebody's bomb.
+fn unpack<'a>(wire: Vec<u8>, codings: impl Iterator<Item = &'a HeaderValue>) -> Result<Vec<u8>, Outcome> {
+    let codings: Vec<String> = codings
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|coding| coding.trim().to_ascii_lowercase())
+        .filter(|coding| !coding.is_empty() && coding != "identity")
+        .collect();
+    let mut plain = Vec::new();
+    let read = match codings.as_slice() {
+        [] => return Ok(wire),
+        [one] => match one.as_str() {
+            "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(wire.as_slice())
+                .take(MAX_DECODED + 1)
+                .read_to_end(&mut plain),
+            "br" => {
+                brotli::Decompressor::new(wire.as_slice(), 4096).take(MAX_DECODED + 1).read_to_end(&mut plain)
+            }
+            "deflate" => {
+                flate2::read::ZlibDecoder::new(wire.as_slice()).take(MAX_DECODED + 1).read_to_end(&mut plain)
+            }
+            _ => return Err(Outcome::Coding(codings.concat())),
+        },
+        many => return Err(Outcome::Coding(many.join(", "))),
+    };
+    match read {
+        Err(_) => Err(Outcome::Coding(codings.concat())),
+        Ok(_) if plain.len() as u64 > MAX_DECODED => Err(Outcome::TooLarge("8 MB after decompression")),
+        Ok(_) => Ok(plain),
+    }
+}
+
+fn charset(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let charset = value.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches(['"', '\'']).to_owned())
+    })?;
+    Some(charset).filter(|charset| !charset.is_empty())
+}
+
+fn http_date(value: &HeaderValue) -> Option<Timestamp> {
+    let text = value.to_str().ok()?;
+    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+}
+
+/// RFC 9110 §10.2.3: seconds or a date; anything else is ignored, more than six hours is six hours.
+fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
+    let text = value.to_str().ok()?.trim();
+    let latest = clock::later(now, MAX_RETRY_AFTER);
+    let until = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(latest, |seconds| clock::later(now, Duration::from_secs(seconds)))
+    } else {
+        http_date(value)?
+    };
+    Some(until.clamp(now, latest))
+}
+
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, Outcome> {
+    let wrong = |why: String| Outcome::Setup(format!("{}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;
+    if certificates.is_empty() { Err(wrong("holds no PEM certificate".to_owned())) } else { Ok(certificates) }
+}
+
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn classify(error: &reqwest::Error, host: String, timeout: Duration) -> Outcome {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(current) = cause {
+        if let Some(refused) = current.downcast_ref::<Refused>() {
+            return match *refused {
+                Refused::Private(address) => Outcome::PrivateAddress(address),
+                Refused::Unknown => Outcome::Dns(host),
+            };
+        }
+        let tls = current.downcast_ref::<rustls::Error>().map(ToString::to_string).or_else(|| {
+            let io = current.downcast_ref::<std::io::Error>()?;
+            io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
+        });
+        if let Some(why) = tls {
+            return Outcome::Tls { host, why };
+        }
+        cause = current.source();
+    }
+    if error.is_timeout() {
+        if error.is_connect() { Outcome::Connect(host) } else { Outcome::Timeout(timeout) }
+    } else if error.is_connect() {
+        Outcome::Connect(host)
+    } else if chain(error).contains("connection closed")
+        || chain(error).contains("reset")
+        || chain(error).contains("incomplete")
+    {
+        Outcome::Truncated
+    } else {
+        Outcome::Protocol(chain(error))
+    }
+}
+
+/// Literal addresses never reach a resolver, so they are looked at here. `url` has already read the exotic
+/// spellings (`0x7f.1`, `2130706433`) as the addresses that they are.
+fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return Ok(()),
+    };
+    if is_public(address) { Ok(()) } else { Err(Outcome::PrivateAddress(address)) }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("{0} is not a public address")]
+    Private(IpAddr),
+    #[error("the name does not resolve")]
+    Unknown,
+}
+
+/// Resolves names and refuses a name if any of its addresses is private: the connection would take any of them.
+struct Guard {
+    allow_private: bool,
+    proxy: Option<String>,
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.allow_private || self.proxy.as_deref() == Some(name.as_str());
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> =
+                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| Refused::Unknown)?.collect();
+            match addresses.iter().find(|address| !allowed && !is_public(address.ip())) {
+                Some(private) => Err(Refused::Private(private.ip()).into()),
+                None if addresses.is_empty() => Err(Refused::Unknown.into()),
+                None => Ok(Box::new(addresses.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+/// Whether an address is out in the Internet: the special-purpose registries of RFC 6890 and its successors.
+#[must_use]
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+        || address.is_documentation()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (b == 18 || b == 19)))
+}
+
+/// Only global unicast (`2000::/3`), and of that neither what wraps a v4 address nor documentation.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    first & 0xe000 == 0x2000
+        && first != 0x2002 // 6to4
+        && !(first == 0x2001 && second < 0x0200) // Teredo, ORCHID, benchmarking
+        && !(first == 0x2001 && second == 0x0db8)
+        && !(first == 0x3fff && second < 0x1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_known_in_every_spelling() {
+        for url in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://169.254.169.254/",
+            "http://10.0.0.1/",
+            "http://172.16.0.1/",
+            "http://192.168.1.1/",
+            "http://100.64.0.1/",
+            "http://0.0.0.0/",
+            "http://[fd00::1]/",
+            "http://[fe80::1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[ff02::1]/",
+            "http://224.0.0.1/",
+            "http://[2002:7f00:1::]/",
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert!(matches!(refuse_private_literal(&url), Err(Outcome::PrivateAddress(_))), "{url}");
+        }
+        for url in ["http://1.1.1.1/", "http://[2606:4700::1111]/", "https://bidv.com.vn/"] {
+            assert!(refuse_private_literal(&url.parse().unwrap()).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_up_to_six_hours_and_garbage_is_ignored() {
+        let now: Timestamp = "2026-09-30T10:00:00+07:00".parse().unwrap();
+        let until = |text: &str| {
+            retry_after(&HeaderValue::from_str(text).unwrap(), now).map(|at| at.as_second() - now.as_second())
+        };
+        assert_eq!(until("120"), Some(120));
+        assert_eq!(until("Wed, 30 Sep 2026 03:10:00 GMT"), Some(600));
+        assert_eq!(until("Wed, 30 Sep 2020 03:10:00 GMT"), Some(0));
+        assert_eq!(until("315360000"), Some(6 * 3600));
+        assert_eq!(until("99999999999999999999999"), Some(6 * 3600));
+        for garbage in ["soon", "-5", "1.5", ""] {
+            assert_eq!(until(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_cap_and_nested_codings_are_refused() {
+        use std::io::Write as _;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..64 {
+            gzip.write_all(&zeros).unwrap();
+        }
+        let bomb = gzip.finish().unwrap();
+        let coding = |text: &'static str| [HeaderValue::from_static(text)];
+        assert!(matches!(unpack(bomb.clone(), coding("gzip").iter()), Err(Outcome::TooLarge(_))));
+        assert!(matches!(unpack(bomb.clone(), coding("gzip, gzip").iter()), Err(Outcome::Coding(_))));
+        assert!(matches!(unpack(bomb, coding("zstd").iter()), Err(Outcome::Coding(_))));
+        assert_eq!(unpack(b"{}".to_vec(), coding("identity").iter()).unwrap(), b"{}");
+    }
+
+    #[test]
+    fn the_charset_is_taken_from_the_content_type() {
+        let of = |text: &'static str| {
+            charset(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(text))]))
+        };
+        assert_eq!(of("text/xml; charset=utf-8").as_deref(), Some("utf-8"));
+        assert_eq!(of("text/html; a=b; CHARSET=\"windows-1258\"").as_deref(), Some("windows-1258"));
+        assert_eq!(of("text/html"), None);
+    }
+
+    #[test]
+    fn retries_wait_between_half_a_second_and_eight() {
+        for tries in [1, 2, 3, 9] {
+            let wait = full_jitter(tries);
+            assert!((Duration::from_millis(500)..Duration::from_secs(8)).contains(&wait), "{wait:?}");
+        }
+    }
+}

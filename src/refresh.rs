@@ -1,0 +1,570 @@
+//! One worker a feed: wait for the bell, fetch, parse, judge, keep, hand to the board. Runs of a feed never
+//! overlap, a panic stays inside its run, and whatever fails leaves what is served as it was.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Request, Secrets, Sheet, Source};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{
+    board::{FeedState, Shared, SourceState, Standing, Update},
+    clock::{Clock, later},
+    config,
+    fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
+    judge::{self, Case, Judgement, Verdict},
+    store::{Attempt, Kept, Store},
+};
+
+/// A source may lead on, but not in circles.
+const MAX_HOPS: usize = 3;
+/// Parsing takes microseconds; what takes seconds is an attack.
+const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Serving does not wait longer than this for the disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
+/// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
+const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
+const BACK_OFF_FROM: Duration = Duration::from_secs(30);
+const BACK_OFF_TO: Duration = Duration::from_mins(30);
+/// From this many failures in a row on, one single try per back-off.
+const SINGLE_TRIES_FROM: u32 = 5;
+
+/// What all workers share.
+pub struct Shop {
+    /// Time.
+    pub clock: Clock,
+    /// Network or recordings.
+    pub fetcher: Fetcher,
+    /// Kept values.
+    pub store: Arc<Store>,
+    /// Keys of sources.
+    pub secrets: Secrets,
+    /// Tasks that shutdown waits for.
+    pub tracker: TaskTracker,
+    /// Served values, for the reference bank.
+    pub snapshot: Shared,
+    /// Where finished states go.
+    pub board: mpsc::Sender<Update>,
+    /// Whether anybody was reached at all.
+    pub first_round: FirstRound,
+}
+
+/// How one run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunEnd {
+    /// At least one source was accepted or unchanged.
+    Good,
+    /// Nothing usable; the codes of the failures.
+    Failed(Vec<String>),
+}
+
+/// Counts how the first run of every feed ended, to say once that nobody could be reached.
+#[derive(Debug)]
+pub struct FirstRound {
+    waiting: AtomicUsize,
+    reached: AtomicUsize,
+}
+
+impl FirstRound {
+    /// For so many feeds.
+    #[must_use]
+    pub const fn new(feeds: usize) -> Self {
+        Self { waiting: AtomicUsize::new(feeds), reached: AtomicUsize::new(0) }
+    }
+
+    /// One feed is through; `reached` when it has a value or some source answered at all.
+    fn done(&self, reached: bool) {
+        if reached {
+            self.reached.fetch_add(1, Ordering::AcqRel);
+        }
+        if self.waiting.fetch_sub(1, Ordering::AcqRel) == 1 && self.reached.load(Ordering::Acquire) == 0 {
+            tracing::warn!(
+                "no source could be reached: is this machine connected? Recorded answers can be looked at with `banggia serve --replay`"
+            );
+        }
+    }
+}
+
+/// Asks a worker to run now; answered when what it brought is published.
+pub type RunNow = oneshot::Sender<RunEnd>;
+
+/// Everything of one feed.
+pub struct Worker {
+    shop: Arc<Shop>,
+    config: config::Feed,
+    state: FeedState,
+    bell: Arc<Notify>,
+    runs: mpsc::Receiver<RunNow>,
+    /// The feed's fixed offset from its due runs, so that feeds do not all ask in the same second.
+    offset: Duration,
+    run: usize,
+    memory: HashMap<&'static str, Memory>,
+}
+
+/// What is remembered of a source between runs, in memory only.
+#[derive(Debug, Default)]
+struct Memory {
+    failures: u32,
+    not_before: Option<Timestamp>,
+    validators: Validators,
+    read_in_full_at: Option<Timestamp>,
+}
+
+/// What one source gave.
+#[allow(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
+pub enum Gave {
+    /// An accepted answer, as it was read and as it was judged.
+    Sheet(Sheet, Judgement, Validators),
+    /// The last accepted answer still stands.
+    Unchanged,
+}
+
+/// Why one source gave nothing.
+pub enum Trouble {
+    /// No answer.
+    Fetch(Outcome),
+    /// An answer that cannot be read.
+    Parse(ParseError),
+    /// An answer that was refused.
+    Judged(Sheet, Judgement),
+    /// The adapter panicked.
+    Panic,
+    /// The adapter did not come to an end.
+    ParseTimeout,
+    /// The source leads in circles.
+    TooManyHops,
+}
+
+impl Trouble {
+    /// Code and sentence.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Fetch(outcome) => Reason::new(outcome.code(), outcome.to_string()),
+            Self::Parse(error) => error.reason(),
+            Self::Judged(_, judgement) => judgement
+                .reasons
+                .first()
+                .cloned()
+                .unwrap_or_else(|| Reason::new("rejected", "the answer was refused")),
+            Self::Panic => {
+                Reason::new("panic", "the adapter failed on this answer; this is a defect of banggia")
+            }
+            Self::ParseTimeout => {
+                Reason::new("parse_timeout", format!("reading the answer took more than {PARSE_TIMEOUT:?}"))
+            }
+            Self::TooManyHops => {
+                Reason::new("too_many_hops", format!("the source leads on more than {MAX_HOPS} times"))
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// A worker and the way to make it run.
+    #[must_use]
+    pub fn new(
+        shop: Arc<Shop>,
+        config: config::Feed,
+        state: FeedState,
+        bell: Arc<Notify>,
+        offset: Duration,
+    ) -> (Self, mpsc::Sender<RunNow>) {
+        let (sender, runs) = mpsc::channel(4);
+        let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
+        (Self { shop, config, state, bell, runs, offset, run: 0, memory }, sender)
+    }
+
+    /// Works until `stop`. `first`: when to run for the first time without a bell, if a run was missed.
+    pub async fn work(mut self, first: Option<Duration>, stop: CancellationToken) {
+        if first.is_none() {
+            self.shop.first_round.done(true);
+        }
+        let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
+        let mut fresh_start = first.is_some();
+        loop {
+            let mut answer = None;
+            let due = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = due => {}
+                () = self.bell.notified() => {
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep(self.offset) => {}
+                    }
+                }
+                run = self.runs.recv() => match run {
+                    Some(sender) => answer = Some(sender),
+                    None => break,
+                },
+            }
+            let end = tokio::select! {
+                () = stop.cancelled() => break,
+                end = self.refresh() => end,
+            };
+            wake = self.retry_at(&end);
+            self.set_next(wake);
+            if std::mem::take(&mut fresh_start) {
+                self.shop.first_round.done(match &end {
+                    RunEnd::Good => true,
+                    RunEnd::Failed(codes) => !codes.iter().all(|code| code == "dns" || code == "connect"),
+                });
+            }
+            let update =
+                Update { state: Arc::new(self.state.clone()), answer: answer.map(|sender| (sender, end)) };
+            if self.shop.board.send(update).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// After a failed run the next try does not wait for the next due run, but backs off.
+    fn retry_at(&self, end: &RunEnd) -> Option<tokio::time::Instant> {
+        if *end == RunEnd::Good {
+            return None;
+        }
+        let now = self.shop.clock.now();
+        let soonest = self.memory.values().filter_map(|memory| memory.not_before).min()?;
+        Some(
+            tokio::time::Instant::now() + self.shop.clock.until(soonest.max(now)).max(Duration::from_secs(1)),
+        )
+    }
+
+    fn set_next(&mut self, wake: Option<tokio::time::Instant>) {
+        let now = self.shop.clock.now();
+        let due = self.state.rules.schedule.after(now).map(|due| later(due, self.offset));
+        let retry = wake.map(|at| later(now, at.saturating_duration_since(tokio::time::Instant::now())));
+        self.state.next_refresh_at = match (due, retry) {
+            (Some(due), Some(retry)) => Some(due.min(retry)),
+            (due, retry) => due.or(retry),
+        };
+    }
+
+    async fn refresh(&mut self) -> RunEnd {
+        let run = self.run;
+        self.run += 1;
+        let mut good = false;
+        let mut failures = Vec::new();
+        for at in 0..self.state.sources.len() {
+            let Some((source, feed)) = self
+                .state
+                .sources
+                .get(at)
+                .filter(|state| state.standing == Standing::On)
+                .map(|state| (state.source, self.state.feed))
+            else {
+                continue;
+            };
+            let now = self.shop.clock.now();
+            if self
+                .memory
+                .get(source.id)
+                .and_then(|memory| memory.not_before)
+                .is_some_and(|until| until > now)
+            {
+                if let Some(reason) =
+                    self.state.sources.get(at).and_then(|state| state.last.as_ref()?.reason.clone())
+                {
+                    failures.push(reason);
+                }
+                continue;
+            }
+            let started = std::time::Instant::now();
+            let result = self.ask(source, at, run).await;
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (outcome, changed) = match result {
+                Ok(gave) => {
+                    let (outcome, changed) = self.settle(at, gave).await;
+                    good = true;
+                    if source.whole {
+                        tracing::info!(feed = feed.id, source = source.id, outcome, changed, ms, "fetch");
+                        break;
+                    }
+                    (outcome.to_owned(), changed)
+                }
+                Err(trouble) => {
+                    let reason = trouble.reason();
+                    self.fail(at, source, &trouble, &reason).await;
+                    let code = reason.code.to_string();
+                    tracing::warn!(feed = feed.id, source = source.id, outcome = %code, reason = %reason.message, ms, "fetch");
+                    failures.push(reason);
+                    continue;
+                }
+            };
+            tracing::info!(feed = feed.id, source = source.id, %outcome, changed, ms, "fetch");
+        }
+        if good {
+            self.state.failure = None;
+            RunEnd::Good
+        } else {
+            self.state.failure = failures.first().cloned().or_else(|| {
+                Some(Reason::new(
+                    "no_source",
+                    "no source of this feed can be asked: all are switched off or lack their secret",
+                ))
+            });
+            RunEnd::Failed(failures.into_iter().map(|reason| reason.code.into_owned()).collect())
+        }
+    }
+
+    /// Asks one source once and changes nothing: for `probe`. `None`: the feed has no such source.
+    pub async fn probe(&mut self, source: &str) -> Option<Result<Gave, Trouble>> {
+        let at = self.state.sources.iter().position(|state| state.source.id == source)?;
+        let source = self.state.sources.get(at)?.source;
+        Some(self.ask(source, at, 0).await)
+    }
+
+    /// All ways of asking one source, until one gives a board.
+    async fn ask(&mut self, source: &'static Source, at: usize, run: usize) -> Result<Gave, Trouble> {
+        let Some(config) = self.config.sources.get(source.id).cloned() else {
+            return Err(Trouble::Fetch(Outcome::Setup("the source is not configured".to_owned())));
+        };
+        let secrets = self.shop.secrets.clone();
+        let ask = Ask { now: self.shop.clock.now(), base: &config.url, secrets: &secrets };
+        let mut last = Trouble::TooManyHops;
+        for request in (source.requests)(&ask) {
+            match self.follow(source, at, run, &config, request).await {
+                Ok(gave) => return Ok(gave),
+                Err(trouble) => {
+                    let hopeless = matches!(&trouble, Trouble::Fetch(outcome) if outcome.is_about_the_host());
+                    last = trouble;
+                    if hopeless {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn follow(
+        &mut self,
+        source: &'static Source,
+        at: usize,
+        run: usize,
+        config: &config::Source,
+        first: Request,
+    ) -> Result<Gave, Trouble> {
+        let mut request = first;
+        for hop in 0..MAX_HOPS {
+            let now = self.shop.clock.now();
+            let memory = self.memory.entry(source.id).or_default();
+            let conditional = hop == 0
+                && request.method == providers::Method::Get
+                && memory.read_in_full_at.is_some_and(|read| later(read, UNCONDITIONAL_AFTER) > now);
+            let known = conditional.then(|| memory.validators.clone()).filter(|known| !known.is_empty());
+            let target = Target {
+                feed: self.state.feed.id,
+                source: source.id,
+                config,
+                timeout: self.config.timeout.0,
+                run,
+                retry: memory.failures < SINGLE_TRIES_FROM,
+            };
+            let body = match self
+                .shop
+                .fetcher
+                .fetch(target, &request, known.as_ref())
+                .await
+                .map_err(Trouble::Fetch)?
+            {
+                Exchange::NotModified => return Ok(Gave::Unchanged),
+                Exchange::Body(body) => body,
+            };
+            let validators = body.validators.clone();
+            match self.parse(source, config.url.clone(), request.step, body).await? {
+                Parsed::Follow(next) => request = next,
+                Parsed::Sheet(sheet) => {
+                    let judgement = self.judge(at, &sheet);
+                    if judgement.verdict == Verdict::Reject {
+                        return Err(Trouble::Judged(sheet, judgement));
+                    }
+                    for reason in &judgement.reasons {
+                        tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused");
+                    }
+                    // Only the answer to the first request can be asked for conditionally.
+                    let validators = if hop == 0 { validators } else { Validators::default() };
+                    return Ok(Gave::Sheet(sheet, judgement, validators));
+                }
+            }
+        }
+        Err(Trouble::TooManyHops)
+    }
+
+    /// On a thread of its own, so that neither a panic nor an endless page stops anything else.
+    async fn parse(
+        &self,
+        source: &'static Source,
+        base: Url,
+        step: &'static str,
+        body: Body,
+    ) -> Result<Parsed, Trouble> {
+        let secrets = self.shop.secrets.clone();
+        let now = self.shop.clock.now();
+        let parse = tokio::task::spawn_blocking(move || {
+            (source.parse)(&Answer {
+                body: &body.bytes,
+                charset: body.charset.as_deref(),
+                last_modified: body.last_modified,
+                step: Some(step),
+                now,
+                base: &base,
+                secrets: &secrets,
+            })
+        });
+        match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
+            Err(_) => Err(Trouble::ParseTimeout),
+            Ok(Err(_)) => Err(Trouble::Panic),
+            Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
+        }
+    }
+
+    fn judge(&self, at: usize, sheet: &Sheet) -> Judgement {
+        let snapshot = self.shop.snapshot.load();
+        let own = self.state.feed.id == "vietcombank.fx";
+        judge::judge(&Case {
+            feed: self.state.feed,
+            sheet,
+            last_keys: self.state.sources.get(at).map_or(&[], |state| state.last_keys.as_slice()),
+            reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
+            now: self.shop.clock.now(),
+        })
+    }
+
+    /// Takes an accepted answer over and keeps it.
+    async fn settle(&mut self, at: usize, gave: Gave) -> (&'static str, usize) {
+        let now = self.shop.clock.now();
+        let Some(state) = self.state.sources.get_mut(at) else { return ("ok", 0) };
+        let memory = self.memory.entry(state.source.id).or_default();
+        memory.failures = 0;
+        memory.not_before = None;
+        let (outcome, kept) = match gave {
+            Gave::Unchanged => ("unchanged", touch(state, now)),
+            Gave::Sheet(sheet, judgement, validators) => {
+                memory.validators = validators;
+                memory.read_in_full_at = Some(now);
+                ("ok", take_over(state, &judgement.accepted, sheet.as_of, now))
+            }
+        };
+        let changed = kept.iter().filter(|(_, changed)| *changed).count();
+        let attempt = Attempt { at: now, outcome: outcome.to_owned(), reason: None };
+        state.last = Some(attempt.clone());
+        let (source, keys) = (state.source.id, state.last_keys.clone());
+        self.keep(source, attempt, kept, keys).await;
+        (outcome, changed)
+    }
+
+    async fn fail(&mut self, at: usize, source: &'static Source, trouble: &Trouble, reason: &Reason) {
+        let now = self.shop.clock.now();
+        let interval = self.state.rules.schedule.interval(now);
+        let memory = self.memory.entry(source.id).or_default();
+        memory.failures = memory.failures.saturating_add(1);
+        memory.not_before = Some(match trouble {
+            Trouble::Fetch(Outcome::RetryAfter { until, .. }) => *until,
+            _ => later(now, back_off(memory.failures, interval)),
+        });
+        let attempt = Attempt { at: now, outcome: reason.code.to_string(), reason: Some(reason.clone()) };
+        let Some(state) = self.state.sources.get_mut(at) else { return };
+        state.last = Some(attempt.clone());
+        let keys = state.last_keys.clone();
+        self.keep(source.id, attempt, Vec::new(), keys).await;
+    }
+
+    /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
+    async fn keep(&self, source: &'static str, attempt: Attempt, kept: Vec<(Kept, bool)>, keys: Vec<String>) {
+        let store = Arc::clone(&self.shop.store);
+        let feed = self.state.feed.id;
+        let write = self.shop.tracker.spawn(async move {
+            if let Err(error) = store.keep(feed, source, &attempt, &kept, &keys).await {
+                tracing::error!(feed, source, %error, "the answer could not be kept; serving goes on from memory");
+            }
+        });
+        if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
+            tracing::error!(feed, source, "the store is slow; serving goes on from memory");
+        }
+    }
+}
+
+/// Half a minute, doubled at each failure in a row, up to four intervals of the schedule and half an hour.
+fn back_off(failures: u32, interval: Duration) -> Duration {
+    let cap = BACK_OFF_TO.min(BACK_OFF_FROM.max(interval.saturating_mul(4)));
+    BACK_OFF_FROM.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(cap)
+}
+
+/// The last accepted answer stands: its quotes were checked again.
+fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
+    let SourceState { kept, last_keys, .. } = state;
+    last_keys
+        .iter()
+        .filter_map(|key| {
+            let kept = kept.get_mut(key)?;
+            kept.checked_at = kept.checked_at.max(now);
+            Some((kept.clone(), false))
+        })
+        .collect()
+}
+
+/// Replaces what was kept by what was accepted; quotes that are missing age, they are not deleted.
+fn take_over(state: &mut SourceState, accepted: &[Quote], as_of: AsOf, now: Timestamp) -> Vec<(Kept, bool)> {
+    state.last_keys = accepted.iter().map(Quote::key).collect();
+    accepted
+        .iter()
+        .map(|quote| {
+            let (kept, changed) = renew(state.kept.get(&quote.key()), quote, as_of, now);
+            state.kept.insert(quote.key(), kept.clone());
+            (kept, changed)
+        })
+        .collect()
+}
+
+fn renew(old: Option<&Kept>, quote: &Quote, as_of: AsOf, now: Timestamp) -> (Kept, bool) {
+    match old {
+        Some(old) if old.quote.same_figures(quote) => {
+            (Kept { quote: quote.clone(), as_of, checked_at: now.max(old.checked_at), ..old.clone() }, false)
+        }
+        old => {
+            let previous = old.map(|old| old.quote.clone());
+            (
+                Kept {
+                    quote: quote.clone(),
+                    previous,
+                    as_of,
+                    fetched_at: now,
+                    checked_at: now,
+                    changed_at: now,
+                },
+                true,
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_doubles_up_to_four_intervals_and_half_an_hour() {
+        let seconds = |failures, minutes| back_off(failures, Duration::from_secs(minutes * 60)).as_secs();
+        assert_eq!([1, 2, 3, 4].map(|failures| seconds(failures, 10)), [30, 60, 120, 240]);
+        assert_eq!(seconds(30, 10), 1800);
+        assert_eq!(seconds(30, 5), 1200);
+        assert_eq!(back_off(30, Duration::from_secs(1)).as_secs(), 30);
+        assert_eq!(back_off(u32::MAX, Duration::MAX).as_secs(), 1800);
+    }
+}

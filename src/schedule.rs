@@ -1,0 +1,268 @@
+//! When a feed is due. The cron text is read by croner exactly as tokio-cron-scheduler reads it, so that what
+//! `check` prints, what freshness is reckoned from and what rings are the same runs. The scheduler only rings.
+
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
+
+use chrono::{DateTime, FixedOffset};
+use croner::{
+    Cron,
+    parser::{CronParser, Seconds},
+};
+use jiff::{Timestamp, civil::Date};
+use tokio::sync::Notify;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+
+use crate::clock;
+
+/// Cron fields in Vietnamese time.
+#[derive(Clone)]
+pub struct Schedule {
+    text: String,
+    cron: Cron,
+}
+
+/// Not a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// croner's objection.
+    #[error(
+        "\"{text}\" is not a cron schedule: {why}; allowed are five fields (minute hour day month weekday) or six (second first)"
+    )]
+    Syntax {
+        /// What was written.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A day that never comes, such as 30 February.
+    #[error("\"{0}\" never comes due")]
+    Never(String),
+}
+
+impl FromStr for Schedule {
+    type Err = ScheduleError;
+
+    fn from_str(text: &str) -> Result<Self, ScheduleError> {
+        let syntax = |why: String| ScheduleError::Syntax { text: text.to_owned(), why };
+        let fields = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let six = match fields.split(' ').filter(|field| !field.is_empty()).count() {
+            5 => format!("0 {fields}"),
+            6 => fields,
+            n => return Err(syntax(format!("it has {n} fields"))),
+        };
+        let cron = CronParser::builder()
+            .seconds(Seconds::Required)
+            .dom_and_dow(true)
+            .build()
+            .parse(&six)
+            .map_err(|error| syntax(error.to_string()))?;
+        let schedule = Self { text: text.to_owned(), cron };
+        if schedule.after(Timestamp::UNIX_EPOCH).is_none() {
+            return Err(ScheduleError::Never(text.to_owned()));
+        }
+        Ok(schedule)
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl PartialEq for Schedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Schedule {
+    /// The first run after `at`.
+    #[must_use]
+    pub fn after(&self, at: Timestamp) -> Option<Timestamp> {
+        let at: DateTime<FixedOffset> =
+            DateTime::from_timestamp(at.as_second(), 0)?.with_timezone(&vietnam());
+        let next = self.cron.find_next_occurrence(&at, false).ok()?;
+        Timestamp::from_second(next.timestamp()).ok()
+    }
+
+    /// The next `n` runs after `at`.
+    #[must_use]
+    pub fn runs(&self, at: Timestamp, n: usize) -> Vec<Timestamp> {
+        std::iter::successors(self.after(at), |previous| self.after(*previous)).take(n).collect()
+    }
+
+    /// The first run after `at` that counts for freshness: not on a holiday. Fetching goes on by the schedule.
+    #[must_use]
+    pub fn due_after(&self, at: Timestamp, calendar: &Calendar) -> Timestamp {
+        let mut at = at;
+        // A table of holidays is finite; the bound is against one that covers a whole year.
+        for _ in 0..400 {
+            let Some(next) = self.after(at) else { return Timestamp::MAX };
+            let day = clock::day(next);
+            if !calendar.is_holiday(day) {
+                return next;
+            }
+            at = day
+                .tomorrow()
+                .ok()
+                .and_then(|tomorrow| providers::VIETNAM.to_timestamp(tomorrow.at(0, 0, 0, 0)).ok())
+                .map_or(Timestamp::MAX, |midnight| {
+                    Timestamp::from_second(midnight.as_second() - 1).unwrap_or(midnight)
+                });
+        }
+        at
+    }
+
+    /// Time between the next two runs: the yardstick of back-off.
+    #[must_use]
+    pub fn interval(&self, at: Timestamp) -> Duration {
+        match self.runs(at, 2).as_slice() {
+            [first, second] => {
+                Duration::from_secs(u64::try_from(second.as_second() - first.as_second()).unwrap_or(0))
+            }
+            _ => Duration::MAX,
+        }
+    }
+}
+
+/// The +07:00 of chrono, which only the cron crates speak.
+fn vietnam() -> FixedOffset {
+    FixedOffset::east_opt(VIETNAM_SECONDS).unwrap_or_else(|| chrono::Offset::fix(&chrono::Utc))
+}
+
+const VIETNAM_SECONDS: i32 = 7 * 3600;
+
+/// Days on which no bank publishes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calendar(BTreeSet<Date>);
+
+impl Calendar {
+    /// From single days.
+    pub fn new(days: impl IntoIterator<Item = Date>) -> Self {
+        Self(days.into_iter().collect())
+    }
+
+    /// Vietnamese public holidays (Labour Code 2019, article 112) for the years whose lunar days are known here:
+    /// New Year, Tết (five days, from the last of the old year), Hùng Kings (10th of the 3rd lunar month),
+    /// 30 April, 1 May, National Day (2 September and the day before).
+    #[must_use]
+    pub fn built_in() -> Self {
+        let fixed = (2026..=2030).flat_map(|year| {
+            [(1, 1), (4, 30), (5, 1), (9, 1), (9, 2)].map(|(month, day)| Date::new(year, month, day))
+        });
+        let lunar = [
+            (2026, 2, 16),
+            (2026, 2, 17),
+            (2026, 2, 18),
+            (2026, 2, 19),
+            (2026, 2, 20),
+            (2026, 4, 26),
+            (2027, 2, 5),
+            (2027, 2, 6),
+            (2027, 2, 7),
+            (2027, 2, 8),
+            (2027, 2, 9),
+            (2027, 4, 16),
+        ]
+        .into_iter()
+        .map(|(year, month, day)| Date::new(year, month, day));
+        Self(fixed.chain(lunar).filter_map(Result::ok).collect())
+    }
+
+    /// Adds days.
+    pub fn extend(&mut self, days: impl IntoIterator<Item = Date>) {
+        self.0.extend(days);
+    }
+
+    /// Whether no run of this day counts.
+    #[must_use]
+    pub fn is_holiday(&self, day: Date) -> bool {
+        self.0.contains(&day)
+    }
+}
+
+/// Rings each feed's bell when it is due, by the system's clock. It does nothing else: tokio-cron-scheduler
+/// overlaps runs and does not wait for them, the workers behind the bells do not.
+pub struct Ringer(JobScheduler);
+
+impl Ringer {
+    /// Starts to ring.
+    ///
+    /// # Errors
+    /// When the scheduler refuses a schedule that [`Schedule`] accepted, which a test rules out.
+    pub async fn start(
+        bells: impl IntoIterator<Item = (Schedule, Arc<Notify>)>,
+    ) -> Result<Self, JobSchedulerError> {
+        let scheduler = JobScheduler::new().await?;
+        for (schedule, bell) in bells {
+            let job = Job::new_async_tz(schedule.cron.pattern.to_string(), vietnam(), move |_, _| {
+                bell.notify_one();
+                Box::pin(std::future::ready(()))
+            })?;
+            scheduler.add(job).await?;
+        }
+        scheduler.start().await?;
+        Ok(Self(scheduler))
+    }
+
+    /// Stops ringing.
+    pub async fn stop(mut self) {
+        if let Err(error) = self.0.shutdown().await {
+            tracing::warn!(%error, "the scheduler did not stop cleanly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn five_fields_are_minutes_first_and_six_are_seconds_first_in_vietnamese_time() {
+        let five: Schedule = "*/10 8-17 * * Mon-Fri".parse().unwrap();
+        assert_eq!(five.after(at("2026-09-30T10:05:00+07:00")), Some(at("2026-09-30T10:10:00+07:00")));
+        // Friday evening to Monday morning
+        assert_eq!(five.after(at("2026-10-02T17:50:00+07:00")), Some(at("2026-10-05T08:00:00+07:00")));
+        let six: Schedule = "*/2 * * * * *".parse().unwrap();
+        assert_eq!(
+            six.runs(at("2026-09-30T10:05:00+07:00"), 2),
+            [at("2026-09-30T10:05:02+07:00"), at("2026-09-30T10:05:04+07:00")]
+        );
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused_with_the_reason() {
+        for wrong in ["", "* * * *", "61 * * * *", "* * * * * * *", "often", "0 0 30 2 *"] {
+            assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn holidays_move_the_reckoning_but_not_the_fetching() {
+        let schedule: Schedule = "*/10 8-17 * * Mon-Fri".parse().unwrap();
+        let before_tet = at("2027-02-04T17:50:00+07:00");
+        assert_eq!(schedule.after(before_tet), Some(at("2027-02-05T08:00:00+07:00")));
+        assert_eq!(schedule.due_after(before_tet, &Calendar::built_in()), at("2027-02-10T08:00:00+07:00"));
+    }
+
+    #[tokio::test]
+    async fn the_scheduler_rings_when_this_module_says_that_a_run_is_due() {
+        let bell = Arc::new(Notify::new());
+        let schedule: Schedule = "* * * * * *".parse().unwrap();
+        let ringer = Ringer::start([(schedule, bell.clone())]).await.unwrap();
+        bell.notified().await;
+        bell.notified().await;
+        ringer.stop().await;
+    }
+}

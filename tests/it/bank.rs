@@ -1,0 +1,168 @@
+//! A scripted bank on loopback: what it answers, path by path and request by request, is the test's to say. It
+//! speaks raw bytes, so that it can misbehave in ways that no HTTP library would.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// Status, more headers, body.
+    Http(u16, Vec<(&'static str, String)>, Vec<u8>),
+    /// Exactly these bytes, then the connection ends.
+    Raw(Vec<u8>),
+    /// These bytes, then one byte a second for ever.
+    Drip(Vec<u8>),
+}
+
+impl Reply {
+    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self::Http(200, Vec::new(), body.into())
+    }
+
+    pub fn status(status: u16) -> Self {
+        Self::Http(status, Vec::new(), b"no".to_vec())
+    }
+
+    pub fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        match self {
+            Self::Http(status, mut headers, body) => {
+                headers.push((name, value.into()));
+                Self::Http(status, headers, body)
+            }
+            other => other,
+        }
+    }
+}
+
+/// One request that arrived.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    pub method: String,
+    pub target: String,
+    pub head: String,
+    pub body: String,
+}
+
+#[derive(Default)]
+struct Book {
+    scripts: HashMap<String, Vec<Reply>>,
+    hits: Vec<Hit>,
+}
+
+/// The bank. It ends with the test's runtime.
+#[derive(Clone)]
+pub struct Bank {
+    pub address: SocketAddr,
+    book: Arc<Mutex<Book>>,
+}
+
+impl Bank {
+    pub async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let bank = Self { address: listener.local_addr().unwrap(), book: Arc::default() };
+        let book = Arc::clone(&bank.book);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, Arc::clone(&book)));
+            }
+        });
+        bank
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Replies to a path, in order; the last one stays.
+    pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
+        let mut replies: Vec<Reply> = replies.into_iter().collect();
+        replies.reverse();
+        self.book.lock().unwrap().scripts.insert(path.to_owned(), replies);
+    }
+
+    pub fn hits(&self, path: &str) -> Vec<Hit> {
+        let book = self.book.lock().unwrap();
+        book.hits.iter().filter(|hit| hit.target.split('?').next() == Some(path)).cloned().collect()
+    }
+
+    pub fn all_hits(&self) -> usize {
+        self.book.lock().unwrap().hits.len()
+    }
+}
+
+async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    let head = loop {
+        match stream.read(&mut buffer).await {
+            Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+            _ => return,
+        }
+        if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
+            break String::from_utf8_lossy(&request[..end]).into_owned();
+        }
+    };
+    let length = head
+        .lines()
+        .find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap())
+        })
+        .unwrap_or(0);
+    while request.len() < head.len() + 4 + length {
+        match stream.read(&mut buffer).await {
+            Ok(n) if n > 0 => request.extend_from_slice(&buffer[..n]),
+            _ => return,
+        }
+    }
+    let mut words = head.split(' ');
+    let (method, target) =
+        (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let body = String::from_utf8_lossy(&request[head.len() + 4..]).into_owned();
+    let reply = {
+        let mut book = book.lock().unwrap();
+        book.hits.push(Hit { method, target, head, body });
+        match book.scripts.get_mut(&path) {
+            Some(replies) if replies.len() > 1 => replies.pop().unwrap(),
+            Some(replies) => replies.last().cloned().unwrap_or_else(|| Reply::status(404)),
+            None => Reply::status(404),
+        }
+    };
+    // A client that goes away in the middle is part of the game.
+    let _ = send(&mut stream, reply).await;
+}
+
+async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+    match reply {
+        Reply::Http(status, headers, body) => {
+            let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+                head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            }
+            for (name, value) in headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            head.push_str("\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&body).await?;
+        }
+        Reply::Raw(bytes) => stream.write_all(&bytes).await?,
+        Reply::Drip(bytes) => {
+            stream.write_all(&bytes).await?;
+            loop {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                stream.write_all(b" ").await?;
+            }
+        }
+    }
+    stream.shutdown().await
+}

@@ -1,0 +1,233 @@
+//! The program as its operator runs it: exit codes, sentences, nothing lost.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn banggia(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
+    command.current_dir(folder).env_remove("BANGGIA_CONFIG");
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    outcome(banggia(folder.path()).args(arguments).output().unwrap())
+}
+
+fn outcome(output: Output) -> (i32, String, String) {
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn bad_usage_and_bad_configuration_are_exit_code_2_with_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "[feeds.bidv.fx]\nshedule = \"* * * * *\"\n").unwrap();
+    let cases: &[(&[&str], &str)] = &[
+        (
+            &["check", "--config", "bad.toml"],
+            "bad.toml:2: unknown key feeds.bidv.fx.shedule; did you mean feeds.bidv.fx.schedule?",
+        ),
+        (&["serve", "--config", "bad.toml"], "bad.toml:2: "),
+        (&["check", "--config", "missing.toml"], "missing.toml: cannot be read"),
+        (&["probe", "bidv.gold"], "there is no feed bidv.gold; allowed are doji.gold"),
+        (&["probe", "bidv.fx", "--source", "xml"], "bidv.fx has no source xml; allowed are board"),
+        (&["probe", "bidv.fx", "--file", "missing.json"], "missing.json cannot be read"),
+        (&["probe", "bidv.fx", "--file", "bad.toml", "--now", "yesterday"], "--now \"yesterday\" is neither"),
+        (&["serve", "--listen", "nowhere"], "--listen: server.listen: "),
+    ];
+    for (arguments, part) in cases {
+        let (code, out, err) = outcome(banggia(folder.path()).args(*arguments).output().unwrap());
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}\n{err}");
+        assert!(err.contains(part) && err.lines().count() == 1, "{arguments:?}\n{err}");
+    }
+    assert_eq!(run(&["serv"]).0, 2);
+    assert_eq!(run(&["--version"]).0, 0);
+}
+
+#[test]
+fn what_fails_at_the_start_is_exit_code_1_with_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let free = ["--ops-listen", "127.0.0.1:0"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["serve", "--replay", "--listen", &taken], "cannot listen on"),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--store", "sqlite:no/such/x.db"],
+            "its folder no/such does not exist",
+        ),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--replay", "no-such-folder"],
+            "no-such-folder cannot be read",
+        ),
+    ];
+    for (arguments, part) in cases {
+        let (code, _, err) = outcome(banggia(folder.path()).args(*arguments).args(free).output().unwrap());
+        assert_eq!(code, 1, "{arguments:?}\n{err}");
+        let sentences: Vec<&str> = err.lines().filter(|line| line.starts_with("banggia: ")).collect();
+        assert!(sentences.len() == 1 && sentences[0].contains(part), "{arguments:?}\n{err}");
+    }
+}
+
+#[test]
+fn check_prints_every_value_with_its_origin_and_five_runs_a_feed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("b.toml"),
+        "[feeds.bidv.fx]\nschedule = \"*/5 8-17 * * Mon-Fri\"\n[secrets]\ndoji_api_key = \"canary-0815\"\n",
+    )
+    .unwrap();
+    let output = banggia(folder.path())
+        .args(["check", "--config", "b.toml"])
+        .env("BANGGIA_FEEDS__TPBANK__GOLD__ENABLED", "false")
+        .output()
+        .unwrap();
+    let (code, out, err) = outcome(output);
+    assert_eq!(code, 0, "{err}");
+    for part in [
+        "feeds.bidv.fx.schedule = \"*/5 8-17 * * Mon-Fri\"  # b.toml:2",
+        "feeds.tpbank.gold.enabled = false  # BANGGIA_FEEDS__TPBANK__GOLD__ENABLED",
+        "server.listen = \"127.0.0.1:8080\"  # default",
+        "secrets.doji_api_key = \"<redacted>\"",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+    assert!(!out.contains("canary") && !err.contains("canary"));
+    let runs = out
+        .split("bidv.fx  \"")
+        .nth(1)
+        .unwrap()
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .count();
+    assert_eq!(runs, 5);
+    assert!(!out.contains("tpbank.gold  \""));
+}
+
+#[test]
+fn feeds_lists_sources_states_and_what_is_missing() {
+    let (code, out, err) = run(&["feeds"]);
+    assert_eq!(code, 0, "{err}");
+    for part in [
+        "doji.gold  unavailable  schedule",
+        "skipped: the secret doji_board_key is not set",
+        "cafef via CafeF",
+        "nothing has been fetched",
+    ] {
+        assert!(out.contains(part), "{part}\n{out}");
+    }
+}
+
+#[test]
+fn probe_reads_a_saved_answer_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("saved.json");
+    std::fs::write(&file, r#"{"item":[{"DATES":"06/03/2024","RATE_BUY":87400000,"RATE_SELL":89500000}]}"#)
+        .unwrap();
+    let probe = |arguments: &[&str]| {
+        let (code, out, err) = outcome(banggia(folder.path()).arg("probe").args(arguments).output().unwrap());
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_else(|error| panic!("{error}\n{out}\n{err}")))
+    };
+    let (code, report) = probe(&["tpbank.gold", "--file", "saved.json", "--explain"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        (&report["verdict"], &report["source"], &report["as_of"]),
+        (&"accept".into(), &"chart".into(), &"2024-06-03".into())
+    );
+    assert_eq!(report["quotes"][0]["id"], "tpbank.gold.bar");
+    assert_eq!(report["quotes"][0]["buy"], "87400000");
+    assert!(report["explain"].as_array().unwrap().iter().any(|rule| rule["rule"] == "spread"));
+
+    let (code, report) = probe(&["tpbank.gold", "--file", "saved.json", "--now", "2024-06-01"]);
+    assert_eq!(
+        (code, &report["verdict"], &report["reasons"][0]["code"]),
+        (1, &"reject".into(), &"future_date".into())
+    );
+    assert_eq!(
+        report["quotes"].as_array().unwrap().len(),
+        1,
+        "what could be read is shown whatever the verdict"
+    );
+
+    std::fs::write(&file, "<html><head><title>502 Bad Gateway</title></head></html>").unwrap();
+    let (code, report) = probe(&["bidv.fx", "--source", "board", "--file", "saved.json"]);
+    assert_eq!((code, &report["verdict"]), (1, &"reject".into()));
+    assert!(report["reasons"][0]["message"].as_str().unwrap().contains("502 Bad Gateway"), "{report}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else was written");
+}
+
+#[test]
+fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = banggia(folder.path())
+        .args(["serve", "--replay", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut address = |what: &str| {
+        lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| line.split_once(what).map(|(_, address)| address.trim().to_owned()))
+            .unwrap()
+    };
+    let (public, ops) = (address("public listener on "), address("ops listener on "));
+    let get = |url: String| {
+        let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let mut stream = std::net::TcpStream::connect(host).unwrap();
+        write!(stream, "GET /{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(get(format!("{public}/v1/board")), "200");
+    assert_eq!(get(format!("{ops}/readyz")), "200");
+    assert_eq!(get(format!("{public}/readyz")), "404", "health is never public");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    // Drain what it still says, or it would block on a full pipe.
+    for line in lines {
+        drop(line);
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "recorded answers stay in memory");
+}
+
+#[test]
+fn without_a_network_serve_says_so_in_one_line_and_how_to_look_at_recorded_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut config = String::new();
+    for (_, feed) in providers::feeds() {
+        for source in feed.sources {
+            config.push_str(&format!(
+                "[feeds.{}.sources.{}]\nurl = \"http://{closed}/\"\nallow_private = true\n",
+                feed.id, source.id
+            ));
+        }
+    }
+    std::fs::write(folder.path().join("b.toml"), config).unwrap();
+    let mut child = banggia(folder.path())
+        .args(["--config", "b.toml", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let line = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .find(|line| line.contains("no source could be reached"))
+        .expect("the line");
+    assert!(line.contains("banggia serve --replay"), "{line}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

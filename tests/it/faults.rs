@@ -1,0 +1,288 @@
+//! What sources really do, against the real service over real sockets: what is refused never replaces what is
+//! served, and every refusal has a reason. Ids are those of the fault matrix.
+
+use banggia::refresh::RunEnd;
+use serde_json::{Value, json};
+
+use crate::{
+    bank::Reply,
+    house::{House, path, recorded, source},
+};
+
+/// The failure's code, after a refresh that must not change what is served.
+async fn refused(house: &House, feed: &str, name: &str, document: &str) -> String {
+    let before = house.json(document).await["quotes"].clone();
+    let end = house.refresh(feed).await;
+    assert!(matches!(end, RunEnd::Failed(_)), "{end:?}");
+    assert_eq!(house.json(document).await["quotes"], before, "what is served stays");
+    let feed = house.feed(feed).await;
+    let source = source(&feed, name).clone();
+    assert_eq!(source["state"], "failing");
+    assert!(feed["reason"]["message"].as_str().unwrap().len() > 10);
+    source["reason"]["code"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_source_never_replaces_what_is_served() {
+    let html = "<!doctype html><html><head><title>Bảo trì</title></head><body>maintenance</body></html>";
+    let good = recorded("tpbank.gold", "chart", 0, None);
+    let cut = good[..good.len() - 20].to_vec();
+    let scaled =
+        String::from_utf8(good.clone()).unwrap().replace("00000,", "000000,").replace("00000}", "000000}");
+    let cases: Vec<(&str, Reply, &str)> = vec![
+        (
+            "f06 reset in the body",
+            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"item\":[".to_vec()),
+            "truncated",
+        ),
+        ("f07 length longer than the body", Reply::ok("{}").with("Content-Length", "500"), "truncated"),
+        ("f08 cut json", Reply::ok(cut), "not_expected_content"),
+        ("f09 status 404", Reply::status(404), "status"),
+        ("f10 429 with retry-after", Reply::status(429).with("Retry-After", "120"), "retry_after"),
+        (
+            "f11 firewall page with status 200",
+            Reply::ok("<html><body>Request Rejected. Your support ID is: 1</body></html>"),
+            "blocked",
+        ),
+        ("f11 cloudflare", Reply::status(403).with("cf-mitigated", "challenge"), "blocked"),
+        ("f12 maintenance page", Reply::ok(html), "not_expected_content"),
+        ("f12 empty body", Reply::ok(""), "empty"),
+        ("f12 empty list", Reply::ok("{\"item\":[]}"), "no_data"),
+        ("f13 redirect", Reply::status(302).with("Location", "https://example.com/login"), "redirect"),
+        ("f15 wrong coding", Reply::ok("{}").with("Content-Encoding", "gzip"), "coding"),
+        ("f18 3 MB", Reply::ok(vec![b' '; 3 << 20]), "too_large"),
+        (
+            "f18 3 MB, length not said",
+            Reply::Raw([b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b' '; 3 << 20]].concat()),
+            "too_large",
+        ),
+        ("f19 not utf-8", Reply::ok(vec![b'{', 0xff, 0xfe, b'}']), "encoding"),
+        ("f23 ten times the price", Reply::ok(scaled), "out_of_band"),
+    ];
+    let house = House::on_a_good_day().await;
+    for (name, reply, code) in cases {
+        house.bank.script(&path("tpbank.gold", "chart"), [Reply::ok(good.clone())]);
+        // A fresh service, so that no back-off of the case before is in the way.
+        let fresh = House::with(
+            |bank| bank.script(&path("tpbank.gold", "chart"), [Reply::ok(good.clone()), reply]),
+            |text| text,
+        )
+        .await;
+        fresh.settled().await;
+        assert_eq!(refused(&fresh, "tpbank.gold", "chart", "/v1/gold").await, code, "{name}");
+        fresh.app.stop().await;
+    }
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f01_nobody_listens() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let house = House::with(
+        |_| {},
+        |text| {
+            let line = text.lines().find(|line| line.contains("/tpbank.gold/chart")).unwrap().to_owned();
+            text.replace(&line, &format!("url = \"http://{closed}/\""))
+        },
+    )
+    .await;
+    let feeds = house.wait("tpbank was asked", |feeds| feeds.to_string().contains("\"connect\"")).await;
+    let feed =
+        feeds["feeds"].as_array().unwrap().iter().find(|feed| feed["id"] == "tpbank.gold").unwrap().clone();
+    assert_eq!((&feed["status"], &feed["checked_at"]), (&json!("unavailable"), &Value::Null));
+    assert_eq!(house.get("/v1/gold").await.status(), 200);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f04_headers_that_never_end_are_given_up_at_the_deadline() {
+    let house = House::with(
+        |bank| bank.script(&path("tpbank.gold", "chart"), [Reply::Drip(b"HTTP/1.1 200 OK\r\nX: ".to_vec())]),
+        |text| text.replace("timeout = \"3s\"", "timeout = \"1s\""),
+    )
+    .await;
+    house.wait("the deadline passed", |feeds| feeds.to_string().contains("\"timeout\"")).await;
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f09_a_passing_failure_is_retried_within_the_run() {
+    let good = Reply::ok(recorded("tpbank.gold", "chart", 0, None));
+    let house = House::with(
+        |bank| bank.script(&path("tpbank.gold", "chart"), [Reply::status(503), good]),
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.feed("tpbank.gold").await["status"], "fresh");
+    assert_eq!(house.bank.hits(&path("tpbank.gold", "chart")).len(), 2);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f14_a_private_address_is_refused_before_anything_is_sent() {
+    let house = House::with(
+        |_| {},
+        // Built-in http sources may be http without allow_private, and so reach the guard itself.
+        |text| {
+            let (head, tail) = text.split_once("[feeds.doji.gold.sources.xml]").unwrap();
+            let tail = tail.replacen("allow_private = true\n", "", 1);
+            format!("{head}[feeds.doji.gold.sources.xml]{tail}\n[secrets]\ndoji_api_key = \"k\"\n")
+        },
+    )
+    .await;
+    house.settled().await;
+    let feed = house.feed("doji.gold").await;
+    assert_eq!(source(&feed, "xml")["reason"]["code"], "private_address");
+    assert_eq!(feed["source"], "vangtoday", "the other sources go on");
+    assert!(house.bank.hits(&path("doji.gold", "xml")).is_empty());
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f15_a_bomb_is_stopped_at_eight_megabytes() {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..64 {
+        gzip.write_all(&vec![b' '; 1 << 20]).unwrap();
+    }
+    let bomb = Reply::ok(gzip.finish().unwrap()).with("Content-Encoding", "gzip");
+    let house = House::with(|bank| bank.script(&path("vietcombank.fx", "json"), [bomb]), |text| text).await;
+    house.wait("the bomb was seen", |feeds| feeds.to_string().contains("too_large")).await;
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f29_a_missing_row_ages_and_half_a_board_is_refused() {
+    let board = String::from_utf8(recorded("vietcombank.fx", "json", 0, None)).unwrap();
+    let without = |codes: &[&str]| {
+        let mut board: Value = serde_json::from_str(&board).unwrap();
+        let rows = board["Data"].as_array_mut().unwrap();
+        rows.retain(|row| !codes.contains(&row["currencyCode"].as_str().unwrap()));
+        let count = rows.len();
+        board["Count"] = json!(count);
+        Reply::ok(board.to_string())
+    };
+    let house = House::with(
+        |bank| {
+            bank.script(
+                &path("vietcombank.fx", "json"),
+                [
+                    Reply::ok(board.clone()),
+                    without(&["KRW"]),
+                    without(&["KRW", "EUR", "GBP", "JPY", "AUD", "SGD", "THB", "CAD"]),
+                ],
+            );
+        },
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.refresh("vietcombank.fx").await, RunEnd::Good);
+    assert_eq!(
+        house.quote("/v1/fx", "vietcombank.fx.KRW").await["status"],
+        "fresh",
+        "it ages, it is not deleted"
+    );
+    house.refresh("vietcombank.fx").await;
+    let feed = house.feed("vietcombank.fx").await;
+    assert_eq!(source(&feed, "json")["reason"]["code"], "incomplete");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_304_and_an_unchanged_answer_advance_the_check_time_only() {
+    let tag = "\"v1\"";
+    let house = House::with(
+        |bank| {
+            let good = Reply::ok(recorded("tpbank.gold", "chart", 0, None)).with("ETag", tag);
+            bank.script(
+                &path("tpbank.gold", "chart"),
+                [good, Reply::Http(304, vec![("ETag", tag.to_owned())], Vec::new())],
+            );
+        },
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.refresh("tpbank.gold").await, RunEnd::Good);
+    let hits = house.bank.hits(&path("tpbank.gold", "chart"));
+    assert!(
+        hits.last().unwrap().head.to_lowercase().contains("if-none-match: \"v1\""),
+        "{}",
+        hits.last().unwrap().head
+    );
+    let feed = house.feed("tpbank.gold").await;
+    assert_eq!(
+        (&feed["status"], &source(&feed, "chart")["last_outcome"]),
+        (&json!("fresh"), &json!("unchanged"))
+    );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bidv_is_asked_for_the_days_list_then_for_the_newest_board() {
+    let house = House::on_a_good_day().await;
+    let lists = house.bank.hits(&path("bidv.fx", "board"));
+    let boards = house.bank.hits("/bidv.fx/ExchangeDetailServlet");
+    assert_eq!((lists.len(), boards.len()), (1, 1));
+    assert_eq!(lists[0].method, "POST");
+    assert!(
+        lists[0].body.starts_with("date=") && boards[0].body.contains("&time="),
+        "{} {}",
+        lists[0].body,
+        boards[0].body
+    );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bidv_deposits_are_asked_by_post_and_then_by_get() {
+    let good = Reply::ok(recorded("bidv.deposit", "rates", 0, None));
+    let house = House::with(
+        |bank| bank.script(&path("bidv.deposit", "rates"), [Reply::status(405), good]),
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    let methods: Vec<String> =
+        house.bank.hits(&path("bidv.deposit", "rates")).into_iter().map(|hit| hit.method).collect();
+    assert_eq!(methods, ["POST", "GET"]);
+    assert_eq!(house.feed("bidv.deposit").await["status"], "fresh");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_source_takes_over_and_is_named() {
+    let xml = include_bytes!("../../providers/fixtures/vietcombank/fx.xml.2026-09-02.xml");
+    let house = House::with(
+        |bank| {
+            bank.script(&path("vietcombank.fx", "json"), [Reply::ok("<html><title>x</title></html>")]);
+            bank.script(&path("vietcombank.fx", "xml"), [Reply::ok(xml.to_vec())]);
+        },
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    let usd = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+    assert_eq!(
+        (&usd["source"], &usd["via"], &usd["buy_cash"]),
+        (&json!("xml"), &Value::Null, &json!("25850.00"))
+    );
+    let feed = house.feed("vietcombank.fx").await;
+    assert_eq!(
+        (&source(&feed, "json")["state"], &source(&feed, "xml")["state"]),
+        (&json!("failing"), &json!("used"))
+    );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_without_its_secret_is_skipped_and_says_so() {
+    let house = House::on_a_good_day().await;
+    let feed = house.feed("doji.gold").await;
+    assert_eq!(source(&feed, "board")["state"], "skipped");
+    assert!(source(&feed, "board")["reason"]["message"].as_str().unwrap().contains("doji_board_key"));
+    assert!(house.bank.hits(&path("doji.gold", "board")).is_empty());
+    house.app.stop().await;
+}

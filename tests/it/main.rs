@@ -1,0 +1,23 @@
+//! The integration tests: one binary that runs the real service on port 0, each test with a folder and a scripted
+//! bank of its own. Nothing here waits for a time; everything waits for a condition.
+
+#![allow(clippy::disallowed_methods, reason = "tests read capped loopback answers and spawn their own tasks")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation fails the test"
+)]
+#![allow(clippy::missing_panics_doc, clippy::must_use_candidate, reason = "not a library")]
+#![allow(missing_docs, unreachable_pub, reason = "not a library")]
+
+mod api;
+mod bank;
+mod cli;
+mod faults;
+mod fixtures;
+mod house;
+mod mutations;
+mod panel;
+mod replay;
+mod restart;

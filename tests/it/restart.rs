@@ -1,0 +1,106 @@
+//! What survives a restart, and which stores are refused.
+
+use banggia::store::{Nature, Store, StoreError};
+use serde_json::json;
+
+use crate::{
+    bank::Reply,
+    house::{House, good_day, path},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_board_is_served_before_any_fetch_with_its_true_age_and_version() {
+    let house = House::on_a_good_day().await;
+    let before = house.get("/v1/fx").await;
+    let tag = before.headers()["etag"].to_str().unwrap().to_owned();
+    let body = before.text().await.unwrap();
+    let asked = house.bank.all_hits();
+    let house = house.restart(|text| text).await;
+    let after = house.get("/v1/fx").await;
+    assert_eq!(after.headers()["etag"], tag.as_str());
+    assert_eq!(after.text().await.unwrap(), body, "bytes, version and time survive");
+    assert_eq!(house.bank.all_hits(), asked, "no run was missed, so nobody is asked");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missed_run_is_fetched_soon_after_the_start() {
+    let house = House::on_a_good_day().await;
+    let asked = house.bank.hits(&path("tpbank.gold", "chart")).len();
+    good_day(&house.bank, 1);
+    // Due every second, so a run was missed by the time that the service is back.
+    let house = house
+        .restart(|text| {
+            text.replace(
+                "[feeds.tpbank.gold]\nschedule = \"0 3 1 1 *\"",
+                "[feeds.tpbank.gold]\nschedule = \"* * * * * *\"",
+            )
+        })
+        .await;
+    house
+        .wait("tpbank was asked again", |feeds| feeds.to_string().contains("\"as_of\":\"2026-09-30\""))
+        .await;
+    assert!(house.bank.hits(&path("tpbank.gold", "chart")).len() > asked);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_kept_and_an_unchanged_answer_is_none() {
+    let house = House::on_a_good_day().await;
+    house.refresh("tpbank.gold").await;
+    good_day(&house.bank, 1);
+    house.refresh("tpbank.gold").await;
+    house.refresh("tpbank.gold").await;
+    let bar = house.quote("/v1/gold", "tpbank.gold.bar").await;
+    assert_eq!((&bar["sell"], &bar["change_sell"]), (&json!("142300000"), &json!("-200000")));
+    let file = house.folder.path().join("banggia.db");
+    let store = Store::look(&format!("sqlite:{}", file.display())).await.unwrap().unwrap();
+    assert_eq!(store.changes("tpbank.gold.bar").await.unwrap(), 2);
+    assert_eq!(store.changes("doji.gold.sjc-bar.hanoi").await.unwrap(), 1);
+    store.close().await;
+    let house = house.restart(|text| text).await;
+    assert_eq!(
+        house.quote("/v1/gold", "tpbank.gold.bar").await["change_sell"],
+        "-200000",
+        "the change survives too"
+    );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_fails_after_a_restart_keeps_its_last_board() {
+    let house = House::on_a_good_day().await;
+    house.bank.script(&path("bidv.fx", "board"), [Reply::ok("<html><title>Bảo trì</title></html>")]);
+    let house = house.restart(|text| text).await;
+    house.refresh("bidv.fx").await;
+    let usd = house.quote("/v1/fx", "bidv.fx.USD").await;
+    assert_eq!(usd["status"], "fresh");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_cannot_be_used_are_refused_in_one_sentence_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
+
+    let missing = Store::open(&url("no/such/banggia.db"), Nature::Live).await.unwrap_err();
+    assert!(matches!(missing, StoreError::NoFolder { .. }), "{missing}");
+
+    let store = Store::open(&url("a.db"), Nature::Live).await.unwrap();
+    let second = Store::open(&url("a.db"), Nature::Live).await.unwrap_err();
+    assert!(matches!(second, StoreError::InUse(_)), "{second}");
+    store.close().await;
+    drop(store);
+    let other = Store::open(&url("a.db"), Nature::Recorded).await.unwrap_err();
+    assert!(matches!(other, StoreError::Nature { .. }), "{other}");
+
+    std::fs::write(
+        folder.path().join("b.db"),
+        "this is not a database, but a note that somebody kept here".repeat(100),
+    )
+    .unwrap();
+    let note = std::fs::read(folder.path().join("b.db")).unwrap();
+    let error = Store::open(&url("b.db"), Nature::Live).await.unwrap_err();
+    assert!(error.to_string().contains("not a database"), "{error}");
+    assert_eq!(std::fs::read(folder.path().join("b.db")).unwrap(), note);
+}
