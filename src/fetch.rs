@@ -430,7 +430,9 @@ fn headers(target: Target<'_>, request: &Request, known: Option<&Validators>) ->
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"));
     for (name, value) in request.headers {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+            headers.insert(name, value);
+        }
     }
     if let Some(known) = known {
         if let Some(etag) = &known.etag {

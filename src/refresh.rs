@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Request, Secrets, Sheet, Source};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -215,8 +217,9 @@ impl Worker {
             }
             let end = tokio::select! {
                 () = stop.cancelled() => break,
-                end = self.refresh() => end,
+                end = AssertUnwindSafe(self.refresh()).catch_unwind() => end,
             };
+            let end = end.unwrap_or_else(|_| self.panicked());
             wake = self.retry_at(&end);
             self.set_next(wake);
             if std::mem::take(&mut fresh_start) {
@@ -231,6 +234,19 @@ impl Worker {
                 break;
             }
         }
+    }
+
+    /// A panic ends its run and nothing else: values are kept as they were, the next run comes after a back-off.
+    fn panicked(&mut self) -> RunEnd {
+        let reason = Trouble::Panic.reason();
+        tracing::error!(feed = self.state.feed.id, "a run panicked; the feed goes on");
+        let now = self.shop.clock.now();
+        for memory in self.memory.values_mut() {
+            memory.not_before = Some(later(now, BACK_OFF_FROM));
+        }
+        let code = reason.code.to_string();
+        self.state.failure = Some(reason);
+        RunEnd::Failed(vec![code])
     }
 
     /// After a failed run the next try does not wait for the next due run, but backs off.
@@ -560,7 +576,7 @@ mod tests {
 
     #[test]
     fn back_off_doubles_up_to_four_intervals_and_half_an_hour() {
-        let seconds = |failures, minutes| back_off(failures, Duration::from_secs(minutes * 60)).as_secs();
+        let seconds = |failures, minutes: u64| back_off(failures, Duration::from_mins(minutes)).as_secs();
         assert_eq!([1, 2, 3, 4].map(|failures| seconds(failures, 10)), [30, 60, 120, 240]);
         assert_eq!(seconds(30, 10), 1800);
         assert_eq!(seconds(30, 5), 1200);

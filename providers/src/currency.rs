@@ -1,5 +1,7 @@
 //! Currencies that are published: an identity is ours, never what a source writes. `XAU` is gold and not here.
 
+use rust_decimal::Decimal;
+
 /// Everything seen at a Vietnamese bank.
 const KNOWN: &[&str] = &[
     "AUD", "CAD", "CHF", "CNY", "DKK", "EUR", "GBP", "HKD", "IDR", "INR", "JPY", "KHR", "KRW", "KWD", "LAK",
@@ -17,6 +19,15 @@ pub(crate) fn read(label: &str) -> Option<(&'static str, Option<String>)> {
     };
     let known = KNOWN.iter().find(|known| **known == code)?;
     Some((known, variant))
+}
+
+/// A rate with the digits that banks print. None has more than two decimals: a third one is a point between
+/// thousands (`26.348`), and which it is, is not guessed.
+pub(crate) fn rate(rate: Option<Decimal>) -> Result<Option<Decimal>, String> {
+    match rate {
+        Some(rate) if rate.scale() > 2 => Err(format!("{rate} has more than two decimals")),
+        rate => Ok(rate),
+    }
 }
 
 /// `1-2-5`

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use crate::{
     Feed, Institution, Kind, Source, Via,
     quote::{Gold, Quote, WeightUnit},
+    sheet,
 };
 use rust_decimal::Decimal;
 
@@ -64,7 +65,7 @@ fn gold(
     product: &'static str,
     place: Option<&'static str>,
     code: Option<String>,
-    name: String,
+    name: Option<&str>,
     unit: WeightUnit,
     (buy, sell): (Option<Decimal>, Option<Decimal>),
 ) -> Option<Quote> {
@@ -73,7 +74,7 @@ fn gold(
             product: Cow::Borrowed(product),
             place: place.map(Cow::Borrowed),
             code,
-            name: Some(name).filter(|name| !name.is_empty()),
+            name: sheet::named(name),
             unit,
             currency: Cow::Borrowed("VND"),
             buy,

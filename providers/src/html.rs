@@ -335,9 +335,11 @@ fn push_decoded(target: &mut String, text: &str, most: usize) {
             return;
         };
         target.extend(plain.chars().take(most));
+        // No reference is longer; a longer search would make many ampersands quadratic.
         let decoded = after
-            .find(';')
-            .filter(|end| *end <= 10)
+            .bytes()
+            .take(11)
+            .position(|byte| byte == b';')
             .and_then(|end| Some((entity(after.get(..end)?)?, after.get(end + 1..)?)));
         if let Some((c, next)) = decoded {
             target.push(c);
@@ -531,8 +533,8 @@ impl<'a> View<'a> {
             ("captcha-delivery.com", "DataDome"),
             ("awswaf", "AWS WAF"),
             ("AwsWafIntegration", "AWS WAF"),
-            ("g-recaptcha", "a captcha"),
-            ("h-captcha", "a captcha"),
+            ("class=\"g-recaptcha", "a captcha"),
+            ("class=\"h-captcha", "a captcha"),
             ("loopback script", "a script that reloads the page"),
             ("_afrLoop", "a script that reloads the page"),
         ];
@@ -577,5 +579,81 @@ impl<'a> View<'a> {
                             "không tồn tại",
                         ],
                     )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(page: &str) -> Vec<Vec<Vec<String>>> {
+        tables(page).unwrap().into_iter().map(|table| table.rows).collect()
+    }
+
+    #[test]
+    fn tables_are_read_whatever_is_around_them() {
+        let page = "<!-- <table><tr><td>no</td></tr></table> --><script>var t = '<table><tr><td>no';</script>\
+            <style>td > a { }</style><TABLE class='x > y' data-a=\"<td>\"><TR><TH scope=col>K&#7923;&nbsp;h&#x1EA1;n\
+            <TD>  a<br>b &amp; &unknown; <b>4</b>.75</TABLE>";
+        assert_eq!(grid(page), [[["Kỳ hạn", "a b & &unknown; 4.75"]]]);
+    }
+
+    #[test]
+    fn rows_and_cells_need_no_end_tags_and_groups_none_of_their_own() {
+        let page = "<table><thead><tr><th>a<th>b<tbody><tr><td>1<td>2<tr><td>3<td>4</table>";
+        assert_eq!(grid(page), [[["a", "b"], ["1", "2"], ["3", "4"]]]);
+        assert_eq!(grid("<table><td>1<td>2</table>"), [[["1", "2"]]]);
+    }
+
+    #[test]
+    fn spanned_cells_stand_in_every_place_that_they_cover() {
+        let page = "<table><tr><td rowspan=2>a<td colspan='2'>b<tr><td>c<td>d<tr><td>e<td>f<td>g</table>";
+        assert_eq!(grid(page), [[["a", "b", "b"], ["a", "c", "d"], ["e", "f", "g"]]]);
+        let reaching = "<table><thead><tr><td rowspan=9>a<td>b</thead><tbody><tr><td>c<td>d</table>";
+        assert_eq!(grid(reaching), [[["a", "b"], ["c", "d"]]]);
+        assert_eq!(
+            grid("<table><tr><td colspan=99999>a</table>").first().unwrap().first().unwrap().len(),
+            MAX_SPAN
+        );
+    }
+
+    #[test]
+    fn a_table_inside_a_cell_is_a_table_of_its_own() {
+        let page = "<table><tr><td>a<table><tr><td>inner</table>b<td>c</table>";
+        assert_eq!(grid(page), [vec![vec!["ab", "c"]], vec![vec!["inner"]]]);
+    }
+
+    #[test]
+    fn a_table_that_does_not_end_is_none() {
+        assert!(grid("<table><tr><td>a").is_empty());
+        assert!(grid("<table><tr><td>a</td></tr></tabl").is_empty());
+    }
+
+    #[test]
+    fn f17_tables_nested_too_deeply_are_refused() {
+        assert_eq!(
+            tables(&"<table><tr><td>".repeat(513)).map(|tables| tables.len()),
+            Err(ParseError::TooDeep(512))
+        );
+        assert_eq!(grid(&"<table><tr><td></table>".repeat(600)).len(), 600);
+    }
+
+    #[test]
+    fn pages_are_told_by_their_title_and_other_markup_by_its_root() {
+        let found = |page: &str| unexpected(page, "JSON").to_string();
+        assert_eq!(
+            found("<html><title> 502\n Bad &amp; Gateway</title>"),
+            "expected JSON, found an HTML page titled \"502 Bad & Gateway\""
+        );
+        assert_eq!(
+            found("<?xml version='1.0'?><Error/>"),
+            "expected JSON, found XML with the root \"Error\""
+        );
+        assert_eq!(
+            found("<!DOCTYPE html><div id=root></div>"),
+            "expected JSON, found an HTML page without a title or text"
+        );
+        assert_eq!(found("error code: 1015"), "expected JSON, found text that begins \"error code: 1015\"");
+        assert_eq!(found("{\"a\":1}"), "expected JSON, found JSON: an object with the keys a");
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     error::ParseError,
     html,
     number::{self, NumberError, NumberFormat},
+    sheet::Rows,
     text,
 };
 
@@ -159,9 +160,16 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The rows of a list, each an object.
-pub(crate) fn objects<'a>(rows: &[&'a RawValue]) -> Result<Vec<Object<'a>>, ParseError> {
-    rows.iter().map(|raw| Object::read(raw)).collect()
+/// The rows of a list, each an object; what is none is refused alone.
+pub(crate) fn objects<'a>(rows: &[&'a RawValue], sheet: &mut Rows) -> Vec<Object<'a>> {
+    let mut objects = Vec::with_capacity(rows.len());
+    for (at, raw) in rows.iter().enumerate() {
+        match Object::read(raw) {
+            Ok(object) => objects.push(object),
+            Err(error) => sheet.refuse(&format!("number {}", at + 1), error),
+        }
+    }
+    objects
 }
 
 /// Columns that a board cannot do without: each must occur in at least one row, or the board has another form.

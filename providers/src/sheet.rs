@@ -72,6 +72,11 @@ impl Rows {
     }
 }
 
+/// The source's own text for a row; what is longer than any name is cut.
+pub(crate) fn named(text: Option<&str>) -> Option<String> {
+    Some(text::name(&clip(text?, 120))).filter(|name| !name.is_empty())
+}
+
 /// The figures of a row, for a message.
 fn figures(quote: &Quote) -> String {
     let pair = |one: Option<Decimal>, two: Option<Decimal>| format!("{} / {}", figure(one), figure(two));

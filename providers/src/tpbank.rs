@@ -60,10 +60,10 @@ fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     };
     let item = json::list(item)
         .ok_or_else(|| ParseError::Schema(format!("\"item\" is {} and not a list", json::describe(item))))?;
-    let rows = json::objects(&item)?;
+    // A row or a day that cannot be read might be the newest.
+    let rows = item.iter().map(|row| Object::read(row)).collect::<Result<Vec<_>, _>>()?;
     let mut newest: Option<(jiff::civil::Date, Vec<&Object<'_>>)> = None;
     for row in &rows {
-        // A day that cannot be read might be the newest.
         let day = row.string("DATES").unwrap_or_default();
         let day = date::month_first(&day).ok_or_else(|| {
             ParseError::Schema(format!(

@@ -41,7 +41,9 @@ async fn a_failing_source_never_replaces_what_is_served() {
         ("f10 429 with retry-after", Reply::status(429).with("Retry-After", "120"), "retry_after"),
         (
             "f11 firewall page with status 200",
-            Reply::ok("<html><body>Request Rejected. Your support ID is: 1</body></html>"),
+            Reply::ok(
+                "<html><head><title>Request Rejected</title></head><body>The requested URL was rejected. Your support ID is: 1</body></html>",
+            ),
             "blocked",
         ),
         ("f11 cloudflare", Reply::status(403).with("cf-mitigated", "challenge"), "blocked"),
@@ -59,20 +61,24 @@ async fn a_failing_source_never_replaces_what_is_served() {
         ("f19 not utf-8", Reply::ok(vec![b'{', 0xff, 0xfe, b'}']), "encoding"),
         ("f23 ten times the price", Reply::ok(scaled), "out_of_band"),
     ];
-    let house = House::on_a_good_day().await;
-    for (name, reply, code) in cases {
-        house.bank.script(&path("tpbank.gold", "chart"), [Reply::ok(good.clone())]);
-        // A fresh service, so that no back-off of the case before is in the way.
-        let fresh = House::with(
-            |bank| bank.script(&path("tpbank.gold", "chart"), [Reply::ok(good.clone()), reply]),
-            |text| text,
-        )
-        .await;
-        fresh.settled().await;
-        assert_eq!(refused(&fresh, "tpbank.gold", "chart", "/v1/gold").await, code, "{name}");
-        fresh.app.stop().await;
+    // A service for each case, so that no back-off of another is in the way; all at once, since some retry.
+    let mut cases: tokio::task::JoinSet<()> = cases
+        .into_iter()
+        .map(|(name, reply, code)| {
+            let good = Reply::ok(good.clone());
+            async move {
+                let script =
+                    |bank: &crate::bank::Bank| bank.script(&path("tpbank.gold", "chart"), [good, reply]);
+                let house = House::with(script, |text| text).await;
+                house.settled().await;
+                assert_eq!(refused(&house, "tpbank.gold", "chart", "/v1/gold").await, code, "{name}");
+                house.app.stop().await;
+            }
+        })
+        .collect();
+    while let Some(case) = cases.join_next().await {
+        case.unwrap();
     }
-    house.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

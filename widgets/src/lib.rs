@@ -67,7 +67,7 @@ struct WholePage<'a> {
     body: &'a PanelBody<'a>,
 }
 
-fn panel_body<'a>(panel: &Panel, options: &PanelOptions, level: u8, link: &'a str) -> PanelBody<'a> {
+fn panel_body<'a>(panel: &Panel, options: PanelOptions, level: u8, link: &'a str) -> PanelBody<'a> {
     PanelBody {
         words: i18n::words(options.lang),
         lang: options.lang.as_str(),
@@ -87,7 +87,7 @@ fn panel_body<'a>(panel: &Panel, options: &PanelOptions, level: u8, link: &'a st
 /// When the template engine fails, which takes a failing writer.
 pub fn panel_page(panel: &Panel, options: &PanelOptions) -> Result<Page, Error> {
     // In a frame a click must not load a bank's page where the board was.
-    let body = panel_body(panel, options, 2, r#"rel="nofollow noopener" target="_blank""#);
+    let body = panel_body(panel, *options, 2, r#"rel="nofollow noopener" target="_blank""#);
     let html = WholePage {
         words: body.words,
         lang: body.lang,
@@ -106,5 +106,5 @@ pub fn panel_page(panel: &Panel, options: &PanelOptions) -> Result<Page, Error> 
 /// # Errors
 /// When the template engine fails, which takes a failing writer.
 pub fn panel_fragment(panel: &Panel, options: &PanelOptions) -> Result<String, Error> {
-    Ok(panel_body(panel, options, 3, r#"rel="nofollow noopener""#).render()?)
+    Ok(panel_body(panel, *options, 3, r#"rel="nofollow noopener""#).render()?)
 }

@@ -242,11 +242,16 @@ fn deposits(table: &DepositTable, words: &'static Words, lang: Lang) -> Option<S
     })
 }
 
-/// `TienPhongBank` as `Tien`, `Phong`, `Bank`: a long name may break where its words meet.
+/// `TienPhongBank` as `Tien`, `Phong`, `Bank` and `Vietcombank` as `Vietcom`, `bank`: a long name may break where
+/// its words meet.
 fn parts(name: &str) -> Vec<String> {
+    let (front, bank) = match name.strip_suffix("bank") {
+        Some(front) if front.ends_with(char::is_lowercase) => (front, Some("bank")),
+        _ => (name, None),
+    };
     let mut parts = vec![String::new()];
     let mut after_lower = false;
-    for letter in name.chars() {
+    for letter in front.chars() {
         if after_lower && letter.is_uppercase() {
             parts.push(String::new());
         }
@@ -255,6 +260,7 @@ fn parts(name: &str) -> Vec<String> {
             part.push(letter);
         }
     }
+    parts.extend(bank.map(str::to_owned));
     parts
 }
 
@@ -390,6 +396,8 @@ mod tests {
     #[test]
     fn a_name_breaks_only_where_its_words_meet() {
         assert_eq!(parts("TienPhongBank"), ["Tien", "Phong", "Bank"]);
+        assert_eq!(parts("Vietcombank"), ["Vietcom", "bank"]);
+        assert_eq!(parts("VietinBank"), ["Vietin", "Bank"]);
         assert_eq!(parts("DOJI"), ["DOJI"]);
         assert_eq!(parts("BIDV"), ["BIDV"]);
         assert_eq!(parts("Phú Quý"), ["Phú Quý"]);

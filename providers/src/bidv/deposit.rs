@@ -95,7 +95,7 @@ fn region_of(place: &'static str, region: &Object<'_>, sheet: &mut Rows) -> Resu
     })?;
     let data = region.get("data").and_then(json::list);
     let data = data.ok_or_else(|| ParseError::Schema(format!("the region {place} has no list \"data\"")))?;
-    let rows = json::objects(&data)?;
+    let rows = json::objects(&data, sheet);
     if rows.is_empty() {
         return Err(ParseError::Schema(format!("the region {place} has no rows")));
     }

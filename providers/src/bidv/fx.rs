@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -12,7 +13,7 @@ use crate::{
     number::NumberFormat,
     quote::{Fx, Quote},
     request,
-    sheet::Rows,
+    sheet::{Rows, named},
     text,
 };
 
@@ -54,7 +55,8 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             ParseError::Schema(format!("\"data\" is {} and not a list", json::describe(data)))
         })?,
     };
-    let rows = json::objects(&rows)?;
+    let mut sheet = Rows::new();
+    let rows = json::objects(&rows, &mut sheet);
     if rows.is_empty() {
         return if asked_for_list {
             Ok(Parsed::Follow(newest(answer.base)))
@@ -72,7 +74,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             })
         };
     }
-    board(&body, &rows)
+    board(&body, &rows, sheet)
 }
 
 /// The board with the greatest ordinal: as a number, since "10" is after "9".
@@ -102,10 +104,9 @@ fn follow(answer: &Answer<'_>, rows: &[Object<'_>]) -> Result<Parsed, ParseError
     Ok(Parsed::Follow(request::post("board", &board, &[("date", &day), ("time", &name)], request::JSON)))
 }
 
-fn board(body: &Object<'_>, rows: &[Object<'_>]) -> Result<Parsed, ParseError> {
+fn board(body: &Object<'_>, rows: &[Object<'_>], mut sheet: Rows) -> Result<Parsed, ParseError> {
     json::require_columns(rows, &["currency", "muaTm", "muaCk", "ban"])?;
     let as_of = as_of(body)?;
-    let mut sheet = Rows::new();
     for row in rows {
         let label = row.string("currency").unwrap_or_default();
         // Unknown codes, and XAU: gold in thousands of đồng per lượng, no currency.
@@ -115,8 +116,7 @@ fn board(body: &Object<'_>, rows: &[Object<'_>]) -> Result<Parsed, ParseError> {
             Ok([buy_cash, buy_transfer, sell, sell_cash]) => sheet.add(Quote::Fx(Fx {
                 currency: Cow::Borrowed(code),
                 variant,
-                name: Some(text::name(&row.string("nameVI").unwrap_or_default()))
-                    .filter(|name| !name.is_empty()),
+                name: named(row.string("nameVI").as_deref()),
                 per: 1,
                 buy_cash,
                 buy_transfer,
@@ -131,9 +131,12 @@ fn board(body: &Object<'_>, rows: &[Object<'_>]) -> Result<Parsed, ParseError> {
 
 /// Buying in cash and by transfer, selling, selling in cash. `banCk` has been read by one client: where it is
 /// quoted, `ban` is the price in cash.
-fn rates(row: &Object<'_>) -> Result<[Option<rust_decimal::Decimal>; 4], String> {
+fn rates(row: &Object<'_>) -> Result<[Option<Decimal>; 4], String> {
     let rate = |column: &str| {
-        json::price(row.get(column), NumberFormat::COMMA_GROUPS).map_err(|error| format!("{column}: {error}"))
+        json::price(row.get(column), NumberFormat::COMMA_GROUPS)
+            .map_err(|error| error.to_string())
+            .and_then(currency::rate)
+            .map_err(|error| format!("{column}: {error}"))
     };
     let (buy_cash, buy_transfer, sell) = (rate("muaTm")?, rate("muaCk")?, rate("ban")?);
     Ok(match rate("banCk")? {

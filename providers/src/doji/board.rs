@@ -57,9 +57,9 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
 }
 
 /// The rows of a list, or of a map such as `{"0": {…}, "1": {…}}`.
-fn plain_rows(raw: &RawValue) -> Result<Option<Vec<Object<'_>>>, ParseError> {
+fn plain_rows(raw: &RawValue) -> Result<Option<Vec<&RawValue>>, ParseError> {
     if let Some(rows) = json::list(raw) {
-        return json::objects(&rows).map(Some);
+        return Ok(Some(rows));
     }
     if !raw.get().starts_with('{') {
         return Ok(None);
@@ -70,7 +70,7 @@ fn plain_rows(raw: &RawValue) -> Result<Option<Vec<Object<'_>>>, ParseError> {
         return Ok(None);
     }
     rows.sort_by_key(|(key, _)| (key.len(), *key));
-    json::objects(&rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>()).map(Some)
+    Ok(Some(rows.into_iter().map(|(_, row)| row).collect()))
 }
 
 fn open(envelope: &Object<'_>, key: Option<&str>) -> Result<String, ParseError> {
@@ -157,13 +157,14 @@ fn product(code: &str) -> Option<(&'static str, bool)> {
 
 /// Gold in thousands of đồng per chỉ. Silver and world prices share the list; `updateDate` is the time of the
 /// reply, so that the board states no time.
-fn board(rows: &[Object<'_>]) -> Result<Parsed, ParseError> {
+fn board(rows: &[&RawValue]) -> Result<Parsed, ParseError> {
     if rows.is_empty() {
         return Err(ParseError::NoData("a board without rows".to_owned()));
     }
-    json::require_columns(rows, &["materialCode", "type", BUY, SELL])?;
     let mut sheet = Rows::new();
-    for row in rows {
+    let rows = json::objects(rows, &mut sheet);
+    json::require_columns(&rows, &["materialCode", "type", BUY, SELL])?;
+    for row in &rows {
         if row.string("type").as_deref() != Some("G")
             || row.get("isActive").is_some_and(|raw| raw.get() == "false")
         {
@@ -172,17 +173,17 @@ fn board(rows: &[Object<'_>]) -> Result<Parsed, ParseError> {
         let Some(code) = row.string("materialCode") else { continue };
         let code = code.trim();
         let Some((product, sells)) = product(code) else { continue };
-        let name = text::name(&row.string("materialName").unwrap_or_default());
+        let name = row.string("materialName");
         let sides = price(row, BUY).and_then(|buy| Ok((buy, if sells { price(row, SELL)? } else { None })));
         match sides {
             Ok(sides) => {
                 if let Some(quote) =
-                    super::gold(product, None, Some(code.to_owned()), name, WeightUnit::Chi, sides)
+                    super::gold(product, None, Some(code.to_owned()), name.as_deref(), WeightUnit::Chi, sides)
                 {
                     sheet.add(quote)?;
                 }
             }
-            Err(error) => sheet.refuse(&format!("{code} {name}"), error),
+            Err(error) => sheet.refuse(&format!("{code} {}", name.unwrap_or_default()), error),
         }
     }
     sheet.finish(AsOf::Unstated, ParseError::NoData("no active gold row has a price".to_owned()))

@@ -66,10 +66,15 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         };
         match price("buy").and_then(|buy| Ok((buy, price("sell")?))) {
             Ok(sides) => {
-                let name = text::name(&row.string("name").unwrap_or_default());
-                if let Some(quote) =
-                    super::gold(product, place, Some(code.to_owned()), name, WeightUnit::Luong, sides)
-                {
+                let name = row.string("name");
+                if let Some(quote) = super::gold(
+                    product,
+                    place,
+                    Some(code.to_owned()),
+                    name.as_deref(),
+                    WeightUnit::Luong,
+                    sides,
+                ) {
                     sheet.add(quote)?;
                 }
             }

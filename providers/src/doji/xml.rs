@@ -50,7 +50,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
                 continue;
             }
         };
-        let Some(quote) = super::gold(product, place, None, name.clone(), unit, sides) else { continue };
+        let Some(quote) = super::gold(product, place, None, Some(&name), unit, sides) else { continue };
         match read.iter().find(|(_, other)| other.key() == quote.key()) {
             None => {
                 sheet.add(quote.clone())?;

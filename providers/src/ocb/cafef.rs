@@ -30,7 +30,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         .ok_or_else(|| ParseError::Schema(format!("no list \"Data\"; the keys are {}", body.keys())))?;
     let mut sheet = Rows::new();
     let mut found = false;
-    for bank in json::objects(&banks)? {
+    for bank in json::objects(&banks, &mut sheet) {
         if !is_ocb(&bank) {
             continue;
         }
@@ -39,8 +39,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             .get("interestRates")
             .and_then(json::list)
             .ok_or_else(|| ParseError::Schema("OCB has no list \"interestRates\"".to_owned()))?;
-        for raw in rates {
-            let row = Object::read(raw)?;
+        for row in json::objects(&rates, &mut sheet) {
             let named = row.word("time").unwrap_or_default();
             match term_of(&named, &row) {
                 Ok(term) => match json::percent(row.get("value"), NumberFormat::PLAIN) {

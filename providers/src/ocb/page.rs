@@ -52,9 +52,11 @@ fn parse(answer: &Answer<'_>, expected: &'static str, reading: Reading) -> Resul
             .map(|row| row.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(" | "))
             .collect();
         return Err(match other {
-            ParseError::NotExpectedContent { .. } if !headings.is_empty() => {
-                ParseError::Schema(format!("no {expected}; the page has {}", headings.join("; ")))
-            }
+            ParseError::NotExpectedContent { .. } if !headings.is_empty() => ParseError::Schema(format!(
+                "no {}; the page has {}",
+                expected.trim_start_matches("a "),
+                headings.join("; ")
+            )),
             other => other,
         });
     }
@@ -89,33 +91,47 @@ fn heading(text: &str) -> String {
 }
 
 fn widget(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
-    let is_product = |label: &str| {
-        matches!(label, "saving_type" | "loại tiết kiệm" | "loại hình" | "hình thức" | "sản phẩm" | "kỳ hạn")
-    };
-    let Some((at, products, terms)) = table.rows.iter().take(4).enumerate().find_map(|(at, row)| {
+    let Some((at, headings, terms)) = table.rows.iter().take(4).enumerate().find_map(|(at, row)| {
         let headings: Vec<String> = row.iter().map(|cell| heading(cell)).collect();
-        let products: Vec<usize> = places(&headings, |label| is_product(label));
         let terms: Vec<(usize, Term)> = headings
             .iter()
             .enumerate()
             .filter_map(|(column, label)| Some((column, term::read(label)?)))
             .collect();
-        (!products.is_empty() && !terms.is_empty()).then_some((at, products, terms))
+        (!terms.is_empty()).then_some((at, headings, terms))
     }) else {
         return Ok(false);
     };
-    let [product_column] = products.as_slice() else {
-        return Err(ParseError::Schema("two columns of the table name the product".to_owned()));
-    };
-    if let Some((_, term)) = terms
-        .iter()
-        .enumerate()
-        .find(|(at, (_, term))| terms.iter().take(*at).any(|(_, other)| other == term))
-        .map(|(_, column)| column)
-    {
-        return Err(ParseError::Schema(format!("two columns of the table are for {term}")));
+    for (at, (_, term)) in terms.iter().enumerate() {
+        if terms.iter().take(at).any(|(_, other)| other == term) {
+            return Err(ParseError::Schema(format!("two columns of the table are for {term}")));
+        }
     }
-    for row in table.rows.iter().skip(at + 1) {
+    let rows = || table.rows.iter().skip(at + 1);
+    // The column of products is the one that has any, whatever its heading is called.
+    let products: Vec<usize> = (0..headings.len())
+        .filter(|column| terms.iter().all(|(term, _)| term != column))
+        .filter(|column| {
+            rows().any(|row| row.get(*column).is_some_and(|cell| product(&heading(cell)).is_some()))
+        })
+        .collect();
+    let [product_column] = products.as_slice() else {
+        let savings = headings.iter().any(|label| matches!(label.as_str(), "saving_type" | "loại tiết kiệm"));
+        return if products.is_empty() && !savings {
+            Ok(false)
+        } else {
+            let found = if products.is_empty() {
+                "no column of the table names"
+            } else {
+                "two columns of the table name"
+            };
+            Err(ParseError::Schema(format!(
+                "{found} a known product; the heading is {}",
+                headings.join(" | ")
+            )))
+        };
+    };
+    for row in rows() {
         let named = row.get(*product_column).map_or("", String::as_str);
         let Some(Product::Saving(channel)) = product(&heading(named)) else { continue };
         for &(column, term) in &terms {
@@ -183,7 +199,7 @@ fn table(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
 }
 
 fn is_term(label: &str) -> bool {
-    matches!(label, "kỳ hạn" | "kì hạn" | "term" | "tenor")
+    matches!(label, "kỳ hạn" | "kì hạn" | "kỳ hạn gửi" | "term" | "tenor")
 }
 
 fn places(labels: &[String], wanted: impl Fn(&str) -> bool) -> Vec<usize> {

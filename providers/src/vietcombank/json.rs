@@ -6,6 +6,7 @@ use jiff::{
     Timestamp,
     civil::{DateTime, time},
 };
+use rust_decimal::Decimal;
 
 use crate::{
     Answer, AsOf, Ask, Parsed, Request, VIETNAM, currency, date,
@@ -14,7 +15,7 @@ use crate::{
     number::NumberFormat,
     quote::{Fx, Quote},
     request,
-    sheet::Rows,
+    sheet::{Rows, named},
     text,
 };
 
@@ -43,22 +44,22 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     };
     let data = json::list(data)
         .ok_or_else(|| ParseError::Schema(format!("\"Data\" is {} and not a list", json::describe(data))))?;
-    let rows = json::objects(&data)?;
+    let mut sheet = Rows::new();
+    let rows = json::objects(&data, &mut sheet);
     let count = body.word("Count").unwrap_or_default();
-    if count.parse() != Ok(rows.len()) {
+    if count.parse() != Ok(data.len()) {
         return Err(ParseError::Schema(format!(
             "\"Count\" is {} and there are {} rows",
             json::clip(&count, 20),
-            rows.len()
+            data.len()
         )));
     }
-    if rows.is_empty() {
+    if data.is_empty() {
         return Err(ParseError::NoData("a board without rows".to_owned()));
     }
     json::require_columns(&rows, &["currencyCode"])?;
     json::require_columns(&rows, &COLUMNS)?;
     let as_of = as_of(&body, answer.now)?;
-    let mut sheet = Rows::new();
     for row in &rows {
         let label = row.string("currencyCode").unwrap_or_default();
         let Some((code, None)) = currency::read(&label) else { continue };
@@ -67,8 +68,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             Ok([buy_cash, buy_transfer, sell]) => sheet.add(Quote::Fx(Fx {
                 currency: Cow::Borrowed(code),
                 variant: None,
-                name: Some(text::name(&row.string("currencyName").unwrap_or_default()))
-                    .filter(|name| !name.is_empty()),
+                name: named(row.string("currencyName").as_deref()),
                 per: 1,
                 buy_cash,
                 buy_transfer,
@@ -81,7 +81,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     sheet.finish(as_of, ParseError::NoData("no currency of the board has a rate".to_owned()))
 }
 
-fn rates(row: &Object<'_>) -> Result<[Option<rust_decimal::Decimal>; 3], String> {
+fn rates(row: &Object<'_>) -> Result<[Option<Decimal>; 3], String> {
     let mut rates = [None; 3];
     for (rate, column) in rates.iter_mut().zip(COLUMNS) {
         *rate = json::price(row.get(column), NumberFormat::PLAIN)

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rust_decimal::Decimal;
+
 use crate::{
     Answer, AsOf, Ask, Parsed, Request, currency, date,
     error::ParseError,
@@ -9,7 +11,7 @@ use crate::{
     number::NumberFormat,
     quote::{Fx, Quote},
     request,
-    sheet::Rows,
+    sheet::{Rows, named},
     text,
     xml::{self, Element},
 };
@@ -46,8 +48,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             Ok([buy_cash, buy_transfer, sell]) => sheet.add(Quote::Fx(Fx {
                 currency: Cow::Borrowed(code),
                 variant: None,
-                name: Some(text::name(row.attribute("CurrencyName").unwrap_or_default()))
-                    .filter(|name| !name.is_empty()),
+                name: named(row.attribute("CurrencyName")),
                 per: 1,
                 buy_cash,
                 buy_transfer,
@@ -60,11 +61,15 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     sheet.finish(AsOf::At(as_of), ParseError::NoData("no currency of the board has a rate".to_owned()))
 }
 
-fn rates(row: &Element) -> Result<[Option<rust_decimal::Decimal>; 3], String> {
+fn rates(row: &Element) -> Result<[Option<Decimal>; 3], String> {
     let mut rates = [None; 3];
     for (rate, column) in rates.iter_mut().zip(COLUMNS) {
         let text = row.attribute(column).unwrap_or_default();
-        *rate = NumberFormat::COMMA_GROUPS.price(text).map_err(|error| format!("{column}: {error}"))?;
+        *rate = NumberFormat::COMMA_GROUPS
+            .price(text)
+            .map_err(|error| error.to_string())
+            .and_then(currency::rate)
+            .map_err(|error| format!("{column}: {error}"))?;
     }
     Ok(rates)
 }

@@ -187,6 +187,12 @@ pub(crate) fn columns(count: usize) -> Panel {
     panel.gold.houses = names.iter().take(count).map(|&name| name.to_owned()).collect();
     panel.deposits.banks = banks.iter().take(count).map(|&name| name.to_owned()).collect();
     let widen = |figures: &mut Vec<Figure>| *figures = figures.iter().cycle().take(count).cloned().collect();
+    let feet = |names: &[String]| {
+        let state = FootState::Fresh(When::On(date(2026, 9, 30)));
+        names.iter().map(|name| foot(name, "https://bank.example/", state.clone())).collect()
+    };
+    panel.gold.foot = feet(&panel.gold.houses);
+    panel.deposits.foot = feet(&panel.deposits.banks);
     widen(&mut panel.gold.buy);
     widen(&mut panel.gold.sell);
     panel.deposits.rows.iter_mut().for_each(|row| widen(&mut row.rates));
