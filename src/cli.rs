@@ -152,12 +152,6 @@ fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Adds to a text; a `String` takes everything.
-fn line(text: &mut String, more: std::fmt::Arguments<'_>) {
-    use std::fmt::Write as _;
-    let _ = text.write_fmt(more);
-}
-
 /// Text on standard output; a closed pipe ends the printing, not the program.
 fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -219,15 +213,15 @@ fn check(options: &Common) -> Result<ExitCode, Failure> {
     let config = load(options, &Overrides::default())?;
     let mut text = String::from("# effective configuration; behind each value where it comes from\n");
     for (key, value, origin) in &config.effective {
-        line(&mut text, format_args!("{key} = {value}  # {origin}\n"));
+        text.push_str(&format!("{key} = {value}  # {origin}\n"));
     }
     text.push_str("\n# next five runs, Vietnamese time\n");
     let now = Clock::system().now();
     for (_, feed, settings) in app::enabled(&config) {
         let offset = app::offset(feed.id, settings.jitter.0, false);
-        line(&mut text, format_args!("{}  \"{}\"  +{}s\n", feed.id, settings.schedule, offset.as_secs()));
+        text.push_str(&format!("{}  \"{}\"  +{}s\n", feed.id, settings.schedule, offset.as_secs()));
         for run in settings.schedule.runs(now, 5) {
-            line(&mut text, format_args!("  {}\n", rfc3339(run)));
+            text.push_str(&format!("  {}\n", rfc3339(run)));
         }
         let interval = settings.schedule.interval(now).as_secs();
         for source in feed.sources {
@@ -260,24 +254,18 @@ async fn feeds(options: &Common) -> Result<ExitCode, Failure> {
     let (states, exists) = states(&config, &clock).await?;
     let mut text = String::new();
     if !exists {
-        line(
-            &mut text,
-            format_args!("# {} does not exist yet: nothing has been fetched\n", config.store.url),
-        );
+        text.push_str(&format!("# {} does not exist yet: nothing has been fetched\n", config.store.url));
     }
     for state in states {
         let state = Arc::new(state);
         let served = state.serve(clock.now());
-        line(
-            &mut text,
-            format_args!(
-                "{}  {}  schedule \"{}\"  next {}\n",
-                state.feed.id,
-                served.status.as_str(),
-                state.rules.schedule,
-                state.next_refresh_at.map_or_else(|| "never".to_owned(), rfc3339),
-            ),
-        );
+        text.push_str(&format!(
+            "{}  {}  schedule \"{}\"  next {}\n",
+            state.feed.id,
+            served.status.as_str(),
+            state.rules.schedule,
+            state.next_refresh_at.map_or_else(|| "never".to_owned(), rfc3339),
+        ));
         for source in &state.sources {
             let standing = match &source.standing {
                 crate::board::Standing::Off => "off".to_owned(),
@@ -294,7 +282,7 @@ async fn feeds(options: &Common) -> Result<ExitCode, Failure> {
                 },
             };
             let via = source.source.via.map_or_else(String::new, |via| format!(" via {}", via.name));
-            line(&mut text, format_args!("  {}{via}  {standing}  {}\n", source.source.id, source.url));
+            text.push_str(&format!("  {}{via}  {standing}  {}\n", source.source.id, source.url));
         }
     }
     print(&text);

@@ -126,7 +126,7 @@ impl House {
 
     /// Waits for a condition on `/v1/feeds`.
     pub async fn wait(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
         loop {
             let feeds = self.json("/v1/feeds").await;
             if condition(&feeds) {

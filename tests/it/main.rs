@@ -8,7 +8,12 @@
     clippy::panic,
     reason = "a failed expectation fails the test"
 )]
-#![allow(clippy::missing_panics_doc, clippy::must_use_candidate, reason = "not a library")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::too_many_lines,
+    reason = "not a library"
+)]
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
 mod api;

@@ -371,7 +371,12 @@ fn line(foot: &Foot, words: &'static Words, lang: Lang) -> Line {
         }
         FootState::Recorded(at) => {
             line.before = words.recorded_at;
-            line.time = Some(Moment::instant(*at, lang));
+            // Beside two names a whole date does not fit into 276 px; the band above says that it is a sample.
+            line.time = Some(if line.via.is_some() {
+                Moment { text: format::short_instant(*at, lang), machine: format::rfc3339(*at) }
+            } else {
+                Moment::instant(*at, lang)
+            });
         }
     }
     line
