@@ -46,7 +46,7 @@ fn main() {
     let (before, asked) = (cpu(&service), bank.all_hits());
     // Six feeds make ten requests a round: BIDV two, OCB three, DOJI one, the others one each.
     let round = 9;
-    until(Duration::from_secs(60), || bank.all_hits() >= asked + usize::try_from(REFRESHES).unwrap() * round);
+    until(Duration::from_mins(1), || bank.all_hits() >= asked + usize::try_from(REFRESHES).unwrap() * round);
     let refresh = (cpu(&service) - before) / f64::from(u32::try_from(REFRESHES).unwrap());
     stop(&mut service);
 

@@ -270,6 +270,13 @@ pub async fn load_states(
                 last: kept.last,
             });
         }
+        // Why the last run before the stop brought nothing is still why nothing is here.
+        let asked = || sources.iter().filter_map(|source| source.last.as_ref());
+        let failure = if asked().any(|last| last.reason.is_none()) {
+            None
+        } else {
+            asked().find_map(|last| last.reason.clone())
+        };
         let checked =
             sources.iter().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at).max();
         let due = recorded
@@ -277,7 +284,7 @@ pub async fn load_states(
                 .is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now));
         let offset = offset(feed.id, settings.jitter.0, recorded);
         let next_refresh_at = rules.schedule.after(now).map(|next| later(next, offset));
-        states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure: None }, due));
+        states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure }, due));
     }
     Ok(states)
 }

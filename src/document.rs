@@ -26,7 +26,7 @@ pub struct Document {
     pub etag: String,
     /// When the first of its feeds is refreshed next.
     pub next_refresh_at: Option<Timestamp>,
-    /// When the last of its feeds expires.
+    /// When the first of its feeds expires of those that have not.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -381,7 +381,11 @@ pub fn finish(scope: Scope, content: &Content, published: &Published, feeds: &[S
         etag: etag(&json),
         body: Bytes::from(json),
         next_refresh_at: own().filter_map(|served| served.state.next_refresh_at).min(),
-        expires_at: own().filter_map(|served| served.best).map(|(_, freshness)| freshness.expires_at).max(),
+        expires_at: own()
+            .filter(|served| served.status < Status::Expired)
+            .filter_map(|served| served.best)
+            .map(|(_, freshness)| freshness.expires_at)
+            .min(),
     }
 }
 

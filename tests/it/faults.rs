@@ -292,3 +292,67 @@ async fn a_source_without_its_secret_is_skipped_and_says_so() {
     assert!(house.bank.hits(&path("doji.gold", "board")).is_empty());
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f05_a_body_that_drips_is_given_up_after_five_seconds() {
+    let reply = Reply::Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec());
+    let house = House::with(
+        |bank| bank.script(&path("tpbank.gold", "chart"), [reply]),
+        |text| text.replace("timeout = \"3s\"", "timeout = \"30s\""),
+    )
+    .await;
+    // It is tried three times.
+    house.wait("it was too slow", |feeds| feeds.to_string().contains("\"slow\"")).await;
+    house.app.stop().await;
+}
+
+/// The board as the bank sends it: base64 of a random IV and AES-256-CBC.
+fn envelope(plain: &[u8], key: &[u8; 32], iv: &[u8; 16]) -> Vec<u8> {
+    use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
+    use base64::Engine as _;
+    let cipher = cbc::Encryptor::<aes::Aes256>::new(key.into(), iv.into());
+    let data = [iv.as_slice(), &cipher.encrypt_padded_vec::<Pkcs7>(plain)].concat();
+    format!(
+        "{{\"status\":true,\"data\":\"{}\",\"messageObject\":{{\"code\":\"0000\",\"message\":\"Success\"}}}}",
+        base64::engine::general_purpose::STANDARD.encode(data)
+    )
+    .into_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_board_of_doji_opens_with_the_operators_key_and_a_changed_key_keeps_the_last_good_value() {
+    // Keys of this test, drawn anew at every run; no key of DOJI's.
+    let random = || {
+        std::array::from_fn::<u8, 32, _>(|_| {
+            use std::hash::{BuildHasher as _, Hasher as _};
+            u8::try_from(std::collections::hash_map::RandomState::new().build_hasher().finish() & 0xff)
+                .unwrap()
+        })
+    };
+    let (key, other, iv) = (random(), random(), random());
+    let iv: [u8; 16] = iv[..16].try_into().unwrap();
+    let plain = include_bytes!("../../providers/fixtures/doji/gold.board.2026-08-31.json");
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let house = House::with(
+        |bank| {
+            let (good, bad) = (envelope(plain, &key, &iv), envelope(plain, &other, &iv));
+            bank.script(&path("doji.gold", "board"), [Reply::ok(good), Reply::ok(bad)]);
+            bank.script(&path("doji.gold", "vangtoday"), [Reply::status(404)]);
+        },
+        |text| format!("{text}[secrets]\ndoji_board_key = \"{hex}\"\n"),
+    )
+    .await;
+    house.settled().await;
+    let bar = house.quote("/v1/gold", "doji.gold.sjc-bar").await;
+    assert_eq!(
+        (&bar["source"], &bar["via"], &bar["buy"]),
+        (&json!("board"), &Value::Null, &json!("145700000"))
+    );
+    let ten = house.quote("/v1/gold", "doji.gold.raw-10k").await;
+    assert_eq!((&ten["buy"], &ten["sell"]), (&json!("53480000"), &Value::Null));
+    assert_eq!(refused(&house, "doji.gold", "board", "/v1/gold").await, "envelope_key");
+    let feed = house.feed("doji.gold").await;
+    assert_eq!(source(&feed, "board")["reason"]["message"], "the envelope does not open with this key");
+    assert!(!house.get("/v1/feeds").await.text().await.unwrap().contains(&hex));
+    house.app.stop().await;
+}
