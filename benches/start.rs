@@ -48,6 +48,7 @@ fn main() {
     let round = 9;
     until(Duration::from_mins(1), || bank.all_hits() >= asked + usize::try_from(REFRESHES).unwrap() * round);
     let refresh = (cpu(&service) - before) / f64::from(u32::try_from(REFRESHES).unwrap());
+    let worked = resident(&service);
     stop(&mut service);
 
     let config = folder.path().join("quiet.toml");
@@ -78,7 +79,8 @@ fn main() {
     };
     line("process start to first answer, stored board", starts[STARTS / 2], "ms", 15.0);
     println!("  fastest {:.1} ms, slowest {:.1} ms of {STARTS}", starts[0], starts[STARTS - 1]);
-    line("idle resident memory", memory, "MB", 25.0);
+    line("idle resident memory, stored board", memory, "MB", 25.0);
+    line("resident memory after ten refreshes of every feed", worked, "MB", 25.0);
     line("CPU to refresh all six feeds", refresh, "ms", 50.0);
 }
 

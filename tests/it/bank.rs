@@ -56,6 +56,9 @@ pub struct Hit {
 struct Book {
     scripts: HashMap<String, Vec<Reply>>,
     hits: Vec<Hit>,
+    /// Requests being answered now, and the most that ever were at once.
+    open: usize,
+    most: usize,
 }
 
 /// The bank. It ends with the test's runtime.
@@ -92,6 +95,11 @@ impl Bank {
     pub fn hits(&self, path: &str) -> Vec<Hit> {
         let book = self.book.lock().unwrap();
         book.hits.iter().filter(|hit| hit.target.split('?').next() == Some(path)).cloned().collect()
+    }
+
+    /// The most requests that ever were open at once.
+    pub fn most_at_once(&self) -> usize {
+        self.book.lock().unwrap().most
     }
 
     pub fn all_hits(&self) -> usize {
@@ -131,6 +139,8 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     let reply = {
         let mut book = book.lock().unwrap();
         book.hits.push(Hit { method, target, head, body });
+        book.open += 1;
+        book.most = book.most.max(book.open);
         match book.scripts.get_mut(&path) {
             Some(replies) if replies.len() > 1 => replies.pop().unwrap(),
             Some(replies) => replies.last().cloned().unwrap_or_else(|| Reply::status(404)),
@@ -139,6 +149,7 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     };
     // A client that goes away in the middle is part of the game.
     let _ = send(&mut stream, reply).await;
+    book.lock().unwrap().open -= 1;
 }
 
 async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {

@@ -356,3 +356,40 @@ async fn the_board_of_doji_opens_with_the_operators_key_and_a_changed_key_keeps_
     assert!(!house.get("/v1/feeds").await.text().await.unwrap().contains(&hex));
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_asked_one_thing_at_a_time_and_a_feed_never_overlaps_itself() {
+    let house = House::on_a_good_day().await;
+    // All sources of this house are one host.
+    let runs = providers::feeds().flat_map(|(_, feed)| [feed.id, feed.id]).map(|id| house.app.refresh(id));
+    for end in futures_util::future::join_all(runs).await {
+        assert_eq!(end, Some(RunEnd::Good));
+    }
+    assert_eq!(house.bank.hits(&path("tpbank.gold", "chart")).len(), 3);
+    assert_eq!(house.bank.most_at_once(), 1);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_answers_are_read_and_nobody_else_is_imitated() {
+    use std::io::Write as _;
+    let plain = recorded("tpbank.gold", "chart", 0, None);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&plain).unwrap();
+    let mut brotli = Vec::new();
+    brotli::BrotliCompress(&mut plain.as_slice(), &mut brotli, &brotli::enc::BrotliEncoderParams::default())
+        .unwrap();
+    for (coding, body) in [("gzip", gzip.finish().unwrap()), ("br", brotli)] {
+        let reply = Reply::ok(body).with("Content-Encoding", coding);
+        let house =
+            House::with(|bank| bank.script(&path("tpbank.gold", "chart"), [reply]), |text| text).await;
+        house.settled().await;
+        assert_eq!(house.feed("tpbank.gold").await["status"], "fresh", "{coding}");
+        let head = house.bank.hits(&path("tpbank.gold", "chart"))[0].head.to_lowercase();
+        assert!(
+            head.contains("user-agent: banggia/1") && head.contains("accept-encoding: gzip, br"),
+            "{head}"
+        );
+        house.app.stop().await;
+    }
+}
