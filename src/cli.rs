@@ -491,9 +491,9 @@ fn quotes(
         .into_iter()
         .map(|quote| {
             let kept = Kept {
+                as_of: quote.as_of(sheet.as_of),
                 quote,
                 previous: None,
-                as_of: sheet.as_of,
                 fetched_at: now,
                 checked_at: now,
                 changed_at: now,

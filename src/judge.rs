@@ -84,7 +84,6 @@ const RULES: &[Rule] = &[
         question: "Is every figure of a size that this market has seen?",
         find: out_of_band,
     },
-    Rule { name: "scale", question: "Are rates in percent and not in fractions?", find: scale },
     Rule {
         name: "order",
         question: "Does the house buy at or under the price at which it sells?",
@@ -147,7 +146,8 @@ fn future_date(case: &Case<'_>, _: &[Quote]) -> Vec<Finding> {
 }
 
 /// Gold: 30 to 300 million đồng a lượng. US dollar: 15,000 to 40,000 đồng. Other currencies: within a factor 3 of
-/// the reference bank, or of the figure built in below. Deposits: over 0 (demand: from 0) to 15 % a year.
+/// the reference bank, or of the figure built in below. Deposits: at most 15 % a year, and at least what no
+/// Vietnamese bank has gone under for a term (see [`floor`]).
 fn out_of_band(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
     let outside = |row: &str, value: Decimal, low: Decimal, high: Decimal, unit: &str| {
         (value < low || value > high).then(|| {
@@ -180,7 +180,7 @@ fn out_of_band(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
                         .collect()
                 }
                 Quote::Deposit(deposit) => {
-                    outside(&row, deposit.rate_percent, Decimal::ZERO, dec!(15), "% a year")
+                    outside(&row, deposit.rate_percent, floor(deposit), dec!(15), "% a year")
                         .into_iter()
                         .collect()
                 }
@@ -233,25 +233,13 @@ const TYPICAL: &[(&str, Decimal)] = &[
     ("TWD", dec!(830)),
 ];
 
-/// A bank whose one-month rate is under 0.2 % writes fractions (0.059) where it wrote percent (5.9).
-fn scale(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let rates: Vec<Decimal> = quotes
-        .iter()
-        .filter_map(|quote| match quote {
-            Quote::Deposit(deposit)
-                if matches!(deposit.term, Term::Months(1..)) && deposit.currency == "VND" =>
-            {
-                Some(deposit.rate_percent)
-            }
-            _ => None,
-        })
-        .collect();
-    match rates.iter().max() {
-        Some(highest) if *highest < dec!(0.2) => vec![Finding::Answer(Reason::new(
-            "scale",
-            format!("the highest term rate is {highest} % a year: these are fractions, not percent"),
-        ))],
-        _ => Vec::new(),
+/// The lowest rate that is taken for a percentage and not for a fraction (0.059) or a slipped digit (0.59). The
+/// lowest board seen, the state banks' of 2024, had 1.6 % for a month and 4.6 % for a year.
+fn floor(deposit: &providers::Deposit) -> Decimal {
+    match deposit.term {
+        Term::Months(6..) if deposit.currency == "VND" => dec!(1),
+        Term::Months(1..) if deposit.currency == "VND" => dec!(0.5),
+        _ => Decimal::ZERO,
     }
 }
 
@@ -260,18 +248,23 @@ fn order(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
     quotes
         .iter()
         .filter_map(|quote| {
-            let pairs: &[(&str, Option<Decimal>, &str, Option<Decimal>)] = match quote {
-                Quote::Gold(gold) => &[("buying", gold.buy, "selling", gold.sell)],
-                Quote::Fx(fx) => &[
+            let pairs: Vec<(&str, Option<Decimal>, &str, Option<Decimal>)> = match quote {
+                Quote::Gold(gold) => {
+                    let per_luong = |side: Option<Decimal>| {
+                        convert_weight(side?, gold.unit, WeightUnit::Luong, &gold.currency)
+                    };
+                    vec![("buying", per_luong(gold.buy), "selling", per_luong(gold.sell))]
+                }
+                Quote::Fx(fx) => vec![
                     ("buying (cash)", fx.buy_cash, "selling", fx.sell),
                     ("buying (transfer)", fx.buy_transfer, "selling", fx.sell),
                     ("buying (cash)", fx.buy_cash, "buying (transfer)", fx.buy_transfer),
                     ("buying (cash)", fx.buy_cash, "selling (cash)", fx.sell_cash),
                 ],
-                Quote::Deposit(_) => &[],
+                Quote::Deposit(_) => Vec::new(),
             };
-            pairs.iter().find_map(|(low_name, low, high_name, high)| {
-                let (low, high) = ((*low)?, (*high)?);
+            pairs.into_iter().find_map(|(low_name, low, high_name, high)| {
+                let (low, high) = (low?, high?);
                 (low > high).then(|| {
                     let message = format!("{}: {low_name} {low} is above {high_name} {high}", quote.key());
                     Finding::Answer(Reason::new("order", message))
@@ -325,7 +318,10 @@ fn incomplete(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
         quotes.iter().any(|quote| match quote {
             Quote::Gold(gold) => gold.product == required,
             Quote::Fx(fx) => fx.currency == required && fx.variant.is_none(),
-            Quote::Deposit(deposit) => deposit.term.to_string() == required,
+            // The counter's rate, or that of a source which states no channel.
+            Quote::Deposit(deposit) => {
+                deposit.term.to_string() == required && deposit.channel != Some(providers::Channel::Online)
+            }
         })
     };
     if let Some(missing) = case.feed.required.iter().find(|required| !has(required)) {
@@ -334,7 +330,13 @@ fn incomplete(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
             Kind::Fx => "currency",
             Kind::Deposit => "term",
         };
-        return reason(format!("the {what} {missing} is missing, without which this is no board"));
+        return reason(format!(
+            "the {what} {missing} is missing or was refused, and without it this is no board"
+        ));
+    }
+    let (read, rows) = (case.sheet.quotes.len(), case.sheet.quotes.len() + case.sheet.refused.len());
+    if read * 100 < rows * 70 {
+        return reason(format!("only {read} of the {rows} rows of the answer can be read"));
     }
     let keys: BTreeSet<String> = quotes.iter().map(Quote::key).collect();
     let kept = case.last_keys.iter().filter(|key| keys.contains(*key)).count();
@@ -488,16 +490,28 @@ mod tests {
     }
 
     #[test]
-    fn rates_in_fractions_are_not_taken_for_percent() {
-        assert_eq!(
-            run("bidv.deposit", vec![deposit(1, dec!(0.021)), deposit(12, dec!(0.059))], AsOf::Unstated, &[])
-                .2,
-            ["scale"]
-        );
-        assert_eq!(
-            run("bidv.deposit", vec![deposit(1, dec!(0.1)), deposit(12, dec!(5.9))], AsOf::Unstated, &[]).0,
-            Verdict::Accept
-        );
+    fn fractions_and_slipped_digits_are_not_taken_for_percent() {
+        for rates in [[dec!(0.021), dec!(0.059)], [dec!(0.21), dec!(0.59)], [dec!(2.1), dec!(0.059)]] {
+            let board = vec![deposit(1, rates[0]), deposit(12, rates[1])];
+            assert_eq!(run("bidv.deposit", board, AsOf::Unstated, &[]).0, Verdict::Reject, "{rates:?}");
+        }
+        // The lowest that a state bank ever quoted.
+        let board = vec![deposit(1, dec!(1.6)), deposit(12, dec!(4.6))];
+        assert_eq!(run("bidv.deposit", board, AsOf::Unstated, &[]).0, Verdict::Accept);
+    }
+
+    #[test]
+    fn an_answer_of_which_a_third_cannot_be_read_is_refused() {
+        let sheet = Sheet {
+            as_of: AsOf::Unstated,
+            quotes: vec![deposit(6, dec!(3.5)), deposit(12, dec!(5.9))],
+            refused: vec![Reason::new("unreadable", "row 1 Tháng")],
+        };
+        let feed = providers::feed("bidv.deposit").unwrap().1;
+        let now = at("2026-09-30T10:00:00+07:00");
+        let judgement = judge(&Case { feed, sheet: &sheet, last_keys: &[], reference: &|_| None, now });
+        assert_eq!(judgement.verdict, Verdict::Reject);
+        assert_eq!(judgement.reasons.last().unwrap().code, "incomplete");
     }
 
     #[test]

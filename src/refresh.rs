@@ -541,7 +541,7 @@ fn take_over(state: &mut SourceState, accepted: &[Quote], as_of: AsOf, now: Time
     accepted
         .iter()
         .map(|quote| {
-            let (kept, changed) = renew(state.kept.get(&quote.key()), quote, as_of, now);
+            let (kept, changed) = renew(state.kept.get(&quote.key()), quote, quote.as_of(as_of), now);
             state.kept.insert(quote.key(), kept.clone());
             (kept, changed)
         })

@@ -39,7 +39,7 @@ const DEPOSIT: Feed = Feed {
     expire_after: "14d",
     timeout: "20s",
     max_jump: "1.5",
-    required: &[],
+    required: &["P12M"],
     sources: &[Source {
         id: "rates",
         url: "https://bidv.com.vn/ServicesBIDV/InterestDetailServlet",

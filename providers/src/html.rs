@@ -2,6 +2,13 @@
 //! answer. One pass over the tags, linear whatever the page holds: a tree builder is quadratic in nesting, in
 //! formatting elements and in attributes, and a table's grid needs no tree.
 
+use std::{iter, mem};
+
+use html5gum::{
+    Span, State, Tokenizer,
+    emitters::callback::{CallbackEmitter, CallbackEvent},
+};
+
 use crate::{
     error::ParseError,
     json::{self, clip},
@@ -29,16 +36,16 @@ pub(crate) fn tables(page: &str) -> Result<Vec<Table>, ParseError> {
     let mut open: Vec<Open> = Vec::new();
     let mut begun = 0;
     let mut cells = 0;
-    for token in Tokens::new(page) {
+    for token in tokens(page) {
         match token {
-            Token::Start { name, .. } if name.eq_ignore_ascii_case("table") => {
+            Token::Start(Start { name, .. }) if name == "table" => {
                 if open.len() == MAX_DEPTH {
                     return Err(ParseError::TooDeep(MAX_DEPTH));
                 }
                 open.push(Open { begun, ..Open::default() });
                 begun += 1;
             }
-            Token::End(name) if name.eq_ignore_ascii_case("table") => {
+            Token::End(name) if name == "table" => {
                 if let Some(mut last) = open.pop() {
                     last.end_row(&mut cells);
                     done.push((last.begun, last.table));
@@ -76,46 +83,43 @@ struct Cell {
 }
 
 impl Open {
-    fn take(&mut self, token: Token<'_>, cells: &mut usize) {
+    fn take(&mut self, token: Token, cells: &mut usize) {
         match token {
             Token::Text(text) => {
-                if let Some(cell) = &mut self.cell
-                    && cell.text.len() < MAX_CELL
-                {
-                    push_decoded(&mut cell.text, text, MAX_CELL);
+                if let Some(cell) = &mut self.cell {
+                    push(&mut cell.text, &text, MAX_CELL);
                 }
             }
-            Token::Start { name, attributes } => {
-                if is(name, &["td", "th"]) {
+            Token::Start(Start { name, columns, rows, .. }) => match name.as_str() {
+                "td" | "th" => {
                     self.end_cell();
                     if self.row.is_none() {
                         self.begin_row();
                     }
                     self.cell = Some(Cell {
                         text: String::new(),
-                        columns: span(attributes, "colspan"),
-                        rows: span(attributes, "rowspan"),
+                        columns: columns.unwrap_or(1),
+                        rows: rows.unwrap_or(1),
                     });
-                } else if is(name, &["tr"]) {
+                }
+                "tr" => {
                     self.end_row(cells);
                     self.begin_row();
-                } else if is(name, &["thead", "tbody", "tfoot"]) {
-                    self.end_group(cells);
-                } else if is(name, &["br", "p", "div", "li"])
-                    && let Some(cell) = &mut self.cell
-                {
-                    cell.text.push(' ');
                 }
-            }
-            Token::End(name) => {
-                if is(name, &["td", "th"]) {
-                    self.end_cell();
-                } else if is(name, &["tr"]) {
-                    self.end_row(cells);
-                } else if is(name, &["thead", "tbody", "tfoot"]) {
-                    self.end_group(cells);
+                "thead" | "tbody" | "tfoot" => self.end_group(cells),
+                "br" | "p" | "div" | "li" => {
+                    if let Some(cell) = &mut self.cell {
+                        cell.text.push(' ');
+                    }
                 }
-            }
+                _ => {}
+            },
+            Token::End(name) => match name.as_str() {
+                "td" | "th" => self.end_cell(),
+                "tr" => self.end_row(cells),
+                "thead" | "tbody" | "tfoot" => self.end_group(cells),
+                _ => {}
+            },
         }
     }
 
@@ -172,204 +176,87 @@ fn fill_reached(row: &mut Vec<String>, reaching: &[Option<(usize, String)>]) {
     }
 }
 
-fn is(name: &str, names: &[&str]) -> bool {
-    names.iter().any(|known| name.eq_ignore_ascii_case(known))
-}
-
-/// `colspan`, `rowspan`: 1 unless it is a number, at most [`MAX_SPAN`].
-fn span(attributes: &str, wanted: &str) -> usize {
-    attribute(attributes, wanted)
-        .and_then(|value| value.trim().parse::<usize>().ok())
-        .unwrap_or(1)
-        .clamp(1, MAX_SPAN)
-}
-
-/// The value of an attribute.
-fn attribute<'a>(attributes: &'a str, wanted: &str) -> Option<&'a str> {
-    let mut rest = attributes;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        let end = rest.find(|c: char| c.is_ascii_whitespace() || c == '=' || c == '/')?;
-        let (name, after) = rest.split_at_checked(end)?;
-        let after = after.trim_start();
-        let Some(value) = after.strip_prefix('=') else {
-            if after.len() == rest.len() {
-                return None;
-            }
-            rest = after;
-            continue;
-        };
-        let value = value.trim_start();
-        let (value, next) = match value.chars().next() {
-            Some(quote @ ('"' | '\'')) => value.strip_prefix(quote)?.split_once(quote)?,
-            _ => value
-                .split_at_checked(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len()))?,
-        };
-        if name.eq_ignore_ascii_case(wanted) {
-            return Some(value);
-        }
-        rest = next;
+/// Appends text until there is enough of it.
+fn push(target: &mut String, text: &str, most: usize) {
+    if target.len() < most {
+        target.extend(text.chars().take(most));
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Token<'a> {
-    Text(&'a str),
-    Start { name: &'a str, attributes: &'a str },
-    End(&'a str),
+#[derive(Debug)]
+enum Token {
+    /// References are undone.
+    Text(String),
+    Start(Start),
+    /// In lower case.
+    End(String),
+}
+
+#[derive(Debug, Default)]
+struct Start {
+    /// In lower case.
+    name: String,
+    /// Where its `<` is.
+    at: usize,
+    columns: Option<usize>,
+    rows: Option<usize>,
 }
 
 /// Tags and text; comments, declarations and what scripts and styles hold are left out.
-#[derive(Debug)]
-struct Tokens<'a> {
-    rest: &'a str,
-    /// Inside an element whose content is not markup.
-    raw: Option<&'a str>,
-}
-
-impl<'a> Tokens<'a> {
-    const fn new(page: &'a str) -> Self {
-        Self { rest: page, raw: None }
-    }
-
-    /// Cuts `at` bytes off the front.
-    fn cut(&mut self, at: usize) -> &'a str {
-        let (cut, rest) = self.rest.split_at_checked(at).unwrap_or((self.rest, ""));
-        self.rest = rest;
-        cut
-    }
-
-    /// Drops everything up to and with the mark; without the mark, everything.
-    fn drop_through(&mut self, mark: &str) {
-        self.rest = self.rest.split_once(mark).map_or("", |(_, rest)| rest);
-    }
-}
-
-impl<'a> Iterator for Tokens<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        if let Some(name) = self.raw.take() {
-            let at = end_tag(self.rest, name).unwrap_or(self.rest.len());
-            let raw = self.cut(at);
-            if is(name, &["title", "textarea"]) && !raw.is_empty() {
-                return Some(Token::Text(raw));
+fn tokens(page: &str) -> impl Iterator<Item = Token> {
+    let owned = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut start = Start::default();
+    let mut attribute = Vec::new();
+    // The library's own tokens would keep every attribute and every error of a hostile page.
+    let emitter = CallbackEmitter::new(move |event: CallbackEvent<'_>, span: Span<usize>| {
+        match event {
+            CallbackEvent::OpenStartTag { name } => {
+                start = Start { name: owned(name), at: span.start, ..Start::default() };
             }
+            CallbackEvent::AttributeName { name } => name.clone_into(&mut attribute),
+            CallbackEvent::AttributeValue { value } => match attribute.as_slice() {
+                b"colspan" => start.columns = start.columns.or_else(|| spanned(value)),
+                b"rowspan" => start.rows = start.rows.or_else(|| spanned(value)),
+                _ => {}
+            },
+            CallbackEvent::CloseStartTag { .. } => return Some(Token::Start(mem::take(&mut start))),
+            CallbackEvent::EndTag { name } => return Some(Token::End(owned(name))),
+            CallbackEvent::String { value } => return Some(Token::Text(owned(value))),
+            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } | CallbackEvent::Error(_) => {}
         }
+        None
+    });
+    let mut tokenizer = Tokenizer::new_with_emitter(page, emitter);
+    let mut hidden = false;
+    iter::from_fn(move || {
         loop {
-            let Some(tag) = self.rest.strip_prefix('<') else {
-                if self.rest.is_empty() {
-                    return None;
+            let Ok(token) = tokenizer.next()?;
+            match &token {
+                // Not `naively_switch_states`: it takes the inside of `noscript` for text, where challenges and
+                // tables can be, and has no `noframes`.
+                Token::Start(start) => {
+                    let state = match start.name.as_str() {
+                        "title" | "textarea" => State::RcData,
+                        "script" => State::ScriptData,
+                        "style" | "iframe" | "noembed" | "noframes" | "xmp" => State::RawText,
+                        _ => State::Data,
+                    };
+                    hidden = matches!(state, State::ScriptData | State::RawText);
+                    tokenizer.set_state(state);
                 }
-                let at = self.rest.find('<').unwrap_or(self.rest.len());
-                return Some(Token::Text(self.cut(at)));
-            };
-            if tag.starts_with("!--") {
-                self.drop_through("-->");
-            } else if tag.starts_with(['!', '?']) {
-                self.drop_through(">");
-            } else if let Some(name) = tag.strip_prefix('/') {
-                let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
-                let name = end.and_then(|end| name.get(..end)).unwrap_or("");
-                self.drop_through(">");
-                return Some(Token::End(name));
-            } else if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                let end = tag_end(tag);
-                let Some(inside) = end.and_then(|end| tag.get(..end)) else {
-                    self.rest = "";
-                    return None;
-                };
-                self.cut(inside.len() + 2);
-                let name_end =
-                    inside.find(|c: char| c.is_ascii_whitespace() || c == '/').unwrap_or(inside.len());
-                let (name, attributes) = inside.split_at_checked(name_end).unwrap_or((inside, ""));
-                if is(name, &["script", "style", "textarea", "title", "iframe", "noembed", "noframes", "xmp"])
-                {
-                    self.raw = Some(name);
-                }
-                return Some(Token::Start { name, attributes });
-            } else {
-                return Some(Token::Text(self.cut(1)));
+                Token::End(_) => hidden = false,
+                Token::Text(_) if hidden => continue,
+                Token::Text(_) => {}
             }
+            return Some(token);
         }
-    }
-}
-
-/// Where the `>` of a tag is: not one inside a quoted value.
-fn tag_end(tag: &str) -> Option<usize> {
-    let mut quote = None;
-    let mut after_equals = false;
-    for (at, byte) in tag.bytes().enumerate() {
-        match (quote, byte) {
-            (Some(open), _) => {
-                if byte == open {
-                    quote = None;
-                }
-            }
-            (None, b'>') => return Some(at),
-            (None, b'"' | b'\'') if after_equals => {
-                quote = Some(byte);
-                after_equals = false;
-            }
-            (None, b'=') => after_equals = true,
-            (None, _) if byte.is_ascii_whitespace() => {}
-            (None, _) => after_equals = false,
-        }
-    }
-    None
-}
-
-/// Where `</name` begins, whatever its case.
-fn end_tag(text: &str, name: &str) -> Option<usize> {
-    text.match_indices("</").map(|(at, _)| at).find(|at| {
-        text.get(at + 2..at + 2 + name.len()).is_some_and(|candidate| candidate.eq_ignore_ascii_case(name))
     })
 }
 
-/// Appends text with its character references undone.
-fn push_decoded(target: &mut String, text: &str, most: usize) {
-    let mut rest = text;
-    while target.len() < most {
-        let Some((plain, after)) = rest.split_once('&') else {
-            target.extend(rest.chars().take(most));
-            return;
-        };
-        target.extend(plain.chars().take(most));
-        // No reference is longer; a longer search would make many ampersands quadratic.
-        let decoded = after
-            .bytes()
-            .take(11)
-            .position(|byte| byte == b';')
-            .and_then(|end| Some((entity(after.get(..end)?)?, after.get(end + 1..)?)));
-        if let Some((c, next)) = decoded {
-            target.push(c);
-            rest = next;
-        } else {
-            target.push('&');
-            rest = after;
-        }
-    }
-}
-
-/// Named references and their characters.
-const NAMES: &str = "amp& lt< gt> quot\" apos' nbsp\u{a0} ndash– mdash— \
-    agraveà aacuteá acircâ atildeã egraveè eacuteé ecircê igraveì iacuteí ograveò oacuteó ocircô otildeõ \
-    ugraveù uacuteú yacuteý AgraveÀ AacuteÁ AcircÂ AtildeÃ EgraveÈ EacuteÉ EcircÊ IgraveÌ IacuteÍ OgraveÒ \
-    OacuteÓ OcircÔ OtildeÕ UgraveÙ UacuteÚ YacuteÝ";
-
-/// A character reference: numbers, and the names that Vietnamese text needs.
-fn entity(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-            None => number.parse().ok()?,
-        };
-        return char::from_u32(code);
-    }
-    NAMES.split(' ').find_map(|entry| {
-        let mut chars = entry.strip_prefix(name)?.chars();
-        chars.next().filter(|_| chars.next().is_none())
-    })
+/// `colspan`, `rowspan`: nothing unless it is a number, at most [`MAX_SPAN`].
+fn spanned(value: &[u8]) -> Option<usize> {
+    let number: usize = str::from_utf8(value).ok()?.trim().parse().ok()?;
+    Some(number.clamp(1, MAX_SPAN))
 }
 
 /// What came instead of the expected kind of document.
@@ -423,36 +310,37 @@ impl<'a> View<'a> {
             text: String::new(),
             has_tables: false,
         };
-        let mut within = "";
-        for token in Tokens::new(page) {
+        let mut within = String::new();
+        for token in tokens(page) {
             match token {
-                Token::Start { name, .. } => {
+                Token::Start(Start { name, at, .. }) => {
                     if view.root.is_empty() {
-                        view.root = clip(name, 40);
+                        // As it is written: XML tells upper from lower case.
+                        view.root = clip(page.get(at + 1..at + 1 + name.len()).unwrap_or(&name), 40);
                     }
-                    view.has_tables |= is(name, &["td", "th"]);
-                    if is(name, &["title", "h1", "h2"]) {
+                    view.has_tables |= matches!(name.as_str(), "td" | "th");
+                    if matches!(name.as_str(), "title" | "h1" | "h2") {
                         within = name;
                     }
                     view.text.push(' ');
                 }
                 Token::End(name) => {
-                    if name.eq_ignore_ascii_case(within) {
-                        within = "";
+                    if name == within {
+                        within.clear();
                     }
                 }
                 Token::Text(text) => {
-                    if is(within, &["title"]) {
+                    if within == "title" {
                         if view.title.is_empty() {
-                            push_decoded(&mut view.title, text, 200);
+                            push(&mut view.title, &text, 200);
                         }
                         continue;
                     }
-                    if is(within, &["h1", "h2"]) {
-                        push_decoded(&mut view.headings, text, 1000);
+                    if !within.is_empty() {
+                        push(&mut view.headings, &text, 1000);
                         view.headings.push(' ');
                     }
-                    push_decoded(&mut view.text, text, Self::MOST);
+                    push(&mut view.text, &text, Self::MOST);
                 }
             }
             if view.text.len() >= Self::MOST {
@@ -469,12 +357,21 @@ impl<'a> View<'a> {
     fn titled(&self) -> String {
         let page = self.page.trim_start();
         let html = page.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("<!doctype"))
-            || is(
-                &self.root,
-                &[
-                    "html", "head", "body", "title", "meta", "script", "div", "section", "center", "table",
-                    "p", "h1", "h2",
-                ],
+            || matches!(
+                self.root.to_ascii_lowercase().as_str(),
+                "html"
+                    | "head"
+                    | "body"
+                    | "title"
+                    | "meta"
+                    | "script"
+                    | "div"
+                    | "section"
+                    | "center"
+                    | "table"
+                    | "p"
+                    | "h1"
+                    | "h2"
             );
         if !html {
             return if self.root.is_empty() {
@@ -599,6 +496,16 @@ mod tests {
     }
 
     #[test]
+    fn what_scripts_and_styles_hold_is_no_text_and_what_noscript_holds_is_markup() {
+        let page = "<table><td>a<script>1</b></script>b<STYLE>2</STYLE >c<iframe>3</iframe>d<noscript><b>e</b>\
+            <textarea>f<td></textarea></noscript><td colspan=x rowspan=0>&aacute;&euro;&#x20ab;</table><script>4";
+        assert_eq!(grid(page), [[["abcdef<td>", "á€₫"]]]);
+        let view =
+            View::new("<title>a</title><script><!--<script>1</script></script>b<noscript><i>c</i><style>d");
+        assert_eq!((view.title.as_str(), view.text.as_str()), ("a", "b c"));
+    }
+
+    #[test]
     fn rows_and_cells_need_no_end_tags_and_groups_none_of_their_own() {
         let page = "<table><thead><tr><th>a<th>b<tbody><tr><td>1<td>2<tr><td>3<td>4</table>";
         assert_eq!(grid(page), [[["a", "b"], ["1", "2"], ["3", "4"]]]);
@@ -649,6 +556,7 @@ mod tests {
             found("<?xml version='1.0'?><Error/>"),
             "expected JSON, found XML with the root \"Error\""
         );
+        assert_eq!(found("<!-- Giá\r\n\r\n -->\r\n<GoldList\r\n/>"), found("<GoldList>"));
         assert_eq!(
             found("<!DOCTYPE html><div id=root></div>"),
             "expected JSON, found an HTML page without a title or text"

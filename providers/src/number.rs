@@ -119,6 +119,11 @@ pub(crate) fn json_price(raw: &str) -> Result<Option<Decimal>, NumberError> {
     json_number(raw).map(|value| Some(value).filter(|value| !value.is_zero()))
 }
 
+/// Gold dealers write 1 for "not sold", as others write 0.
+pub(crate) fn sold(price: Option<Decimal>) -> Option<Decimal> {
+    price.filter(|price| *price != Decimal::ONE)
+}
+
 /// A JSON number that may be zero.
 pub(crate) fn json_number(raw: &str) -> Result<Decimal, NumberError> {
     let wrong = || NumberError {

@@ -23,7 +23,7 @@ const DEPOSIT: Feed = Feed {
     expire_after: "14d",
     timeout: "90s",
     max_jump: "1.5",
-    required: &[],
+    required: &["P12M"],
     sources: &[
         Source {
             id: "widget",

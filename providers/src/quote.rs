@@ -308,6 +308,15 @@ impl Quote {
         format!("{feed}.{}", self.key())
     }
 
+    /// When the source says that this row holds: a rate's own date where it has one, else the sheet's.
+    #[must_use]
+    pub fn as_of(&self, sheet: AsOf) -> AsOf {
+        match self {
+            Self::Deposit(Deposit { effective_from: Some(day), .. }) => AsOf::On(*day),
+            _ => sheet,
+        }
+    }
+
     /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> Kind {

@@ -16,6 +16,9 @@ const MAX_TEXT: u64 = 8 << 20;
 /// # Errors
 /// [`ParseError::Empty`], or [`ParseError::Encoding`] where the bytes are not what they claim to be.
 pub fn decode(bytes: &[u8], charset: Option<&str>) -> Result<String, ParseError> {
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(ParseError::Encoding("more than 8 MB".to_owned()));
+    }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
         flate2::read::MultiGzDecoder::new(bytes)

@@ -8,7 +8,7 @@ use crate::{
     Answer, AsOf, Ask, Feed, Institution, Kind, Parsed, Request, Source, date,
     error::ParseError,
     json::{self, Object},
-    number::NumberFormat,
+    number::{self, NumberFormat},
     quote::{Gold, Quote, WeightUnit},
     request,
     sheet::Rows,
@@ -62,6 +62,12 @@ fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         .ok_or_else(|| ParseError::Schema(format!("\"item\" is {} and not a list", json::describe(item))))?;
     // A row or a day that cannot be read might be the newest.
     let rows = item.iter().map(|row| Object::read(row)).collect::<Result<Vec<_>, _>>()?;
+    json::require_columns(&rows, &["DATES", "RATE_BUY", "RATE_SELL"]).or_else(|error| {
+        match rows.is_empty() {
+            true => Ok(()),
+            false => Err(error),
+        }
+    })?;
     let mut newest: Option<(jiff::civil::Date, Vec<&Object<'_>>)> = None;
     for row in &rows {
         let day = row.string("DATES").unwrap_or_default();
@@ -86,7 +92,9 @@ fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             if !row.has(side) {
                 return Err(format!("it has no \"{side}\""));
             }
-            json::price(row.get(side), NumberFormat::PLAIN).map_err(|error| format!("{side}: {error}"))
+            json::price(row.get(side), NumberFormat::PLAIN)
+                .map(number::sold)
+                .map_err(|error| format!("{side}: {error}"))
         };
         match price("RATE_BUY").and_then(|buy| Ok((buy, price("RATE_SELL")?))) {
             Ok((None, None)) => {}

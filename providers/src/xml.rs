@@ -1,6 +1,8 @@
 //! XML whose figures are all in attributes: rows with their list, and the text of a few elements. Entities of a
 //! document's own are never expanded, document types are passed over, and a document must end.
 
+use std::collections::HashMap;
+
 use quick_xml::{Reader, events::Event};
 
 use crate::{error::ParseError, html, json::clip, text};
@@ -15,18 +17,15 @@ pub(crate) struct Element {
     pub(crate) name: String,
     /// Name of the element around it.
     pub(crate) parent: String,
-    attributes: Vec<(String, String)>,
+    attributes: HashMap<String, String>,
     /// Text directly inside.
     pub(crate) text: String,
 }
 
 impl Element {
-    /// An attribute. Twice with two values is no attribute.
+    /// An attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        let mut values =
-            self.attributes.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let first = values.next()?;
-        values.all(|other| other == first).then_some(first)
+        self.attributes.get(name).map(String::as_str)
     }
 }
 
@@ -65,7 +64,8 @@ pub(crate) fn elements(
                     });
                 }
                 let parent = open.last().and_then(|at| elements.get(*at)).map(|parent| parent.name.clone());
-                let mut attributes = Vec::new();
+                let mut attributes = HashMap::new();
+                // Our own check: that of the reader is quadratic in the number of attributes.
                 for attribute in tag.attributes().with_checks(false) {
                     let attribute = attribute.map_err(|error| {
                         ParseError::Schema(format!("XML with a damaged attribute ({error})"))
@@ -75,7 +75,12 @@ pub(crate) fn elements(
                     let value = attribute.value.as_ref();
                     let value = quick_xml::escape::unescape(value)
                         .map_or_else(|_| value.to_owned(), std::borrow::Cow::into_owned);
-                    attributes.push((key.to_owned(), value));
+                    if attributes.insert(key.to_owned(), value).is_some() {
+                        return Err(ParseError::Schema(format!(
+                            "XML in which an element has the attribute \"{}\" twice",
+                            text::name(&clip(key, 40))
+                        )));
+                    }
                 }
                 let element = Element {
                     name: name.to_owned(),

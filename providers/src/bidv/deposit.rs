@@ -43,7 +43,8 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     if body.get("status").map(RawValue::get).is_none_or(|status| status != "1" && status != "\"1\"") {
         let status = body.get("status").map_or_else(|| "missing".to_owned(), json::describe);
         let note = text::name(&json::clip(&text::unescape(&body.string("note_vi").unwrap_or_default()), 120));
-        return Err(ParseError::NoData(format!("its status is {status} {note}").trim_end().to_owned()));
+        let note = if note.is_empty() { note } else { format!("; its note says: {note}") };
+        return Err(ParseError::NoData(format!("its status is {status} and not 1{note}")));
     }
     let mut sheet = Rows::new();
     let mut regions = Vec::new();
@@ -86,7 +87,12 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
 }
 
 fn region_of(place: &'static str, region: &Object<'_>, sheet: &mut Rows) -> Result<Region, ParseError> {
-    let written = region.string("day_vi").unwrap_or_default();
+    let Some(written) = region.string("day_vi") else {
+        return Err(ParseError::Schema(format!(
+            "the region {place} has no \"day_vi\"; the keys are {}",
+            region.keys()
+        )));
+    };
     let since = date::day_first(&written).ok_or_else(|| {
         ParseError::Schema(format!(
             "the day \"{}\" of {place} is no date such as 13/04/2026",

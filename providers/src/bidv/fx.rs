@@ -147,7 +147,9 @@ fn rates(row: &Object<'_>) -> Result<[Option<Decimal>; 4], String> {
 
 /// The day that came back, never the day asked for.
 fn as_of(body: &Object<'_>) -> Result<AsOf, ParseError> {
-    let written = body.string("day_vi").unwrap_or_default();
+    let Some(written) = body.string("day_vi") else {
+        return Err(ParseError::Schema(format!("the board has no \"day_vi\"; the keys are {}", body.keys())));
+    };
     let day = date::day_first(&written).ok_or_else(|| {
         ParseError::Schema(format!(
             "the board's day \"{}\" is no date such as 10/12/2024",

@@ -17,7 +17,7 @@ use crate::{
     Answer, AsOf, Ask, Parsed, Request,
     error::ParseError,
     json::{self, Object},
-    number::NumberFormat,
+    number::{self, NumberFormat},
     quote::WeightUnit,
     request,
     sheet::Rows,
@@ -170,7 +170,10 @@ fn board(rows: &[&RawValue]) -> Result<Parsed, ParseError> {
         {
             continue;
         }
-        let Some(code) = row.string("materialCode") else { continue };
+        let Some(code) = row.string("materialCode") else {
+            sheet.refuse("without a code", "its \"materialCode\" is no text such as \"01\"");
+            continue;
+        };
         let code = code.trim();
         let Some((product, sells)) = product(code) else { continue };
         let name = row.string("materialName");
@@ -193,8 +196,7 @@ fn board(rows: &[&RawValue]) -> Result<Parsed, ParseError> {
 fn price(row: &Object<'_>, side: &str) -> Result<Option<Decimal>, String> {
     let raw = row.get(side);
     let price = json::price(raw, NumberFormat::PLAIN).map_err(|error| format!("{side}: {error}"))?;
-    price
-        .filter(|price| *price != Decimal::ONE)
+    number::sold(price)
         .map(|price| super::thousands(price).ok_or_else(|| format!("{side}: {price} is beyond any price")))
         .transpose()
 }

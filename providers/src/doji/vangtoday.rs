@@ -6,7 +6,7 @@ use crate::{
     Answer, AsOf, Ask, Parsed, Request, VIETNAM, date,
     error::ParseError,
     json::{self, Object},
-    number::NumberFormat,
+    number::{self, NumberFormat},
     quote::WeightUnit,
     request,
     sheet::Rows,
@@ -33,7 +33,10 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             let said = catalogue.string("message").unwrap_or_else(|| "success is false".to_owned());
             return Err(ParseError::NoData(text::name(&json::clip(&said, 120))));
         }
-        _ => return Err(ParseError::Schema(format!("no \"success\"; the keys are {}", catalogue.keys()))),
+        Some(other) => {
+            return Err(ParseError::Schema(format!("\"success\" is {} and not true", json::clip(other, 40))));
+        }
+        None => return Err(ParseError::Schema(format!("no \"success\"; the keys are {}", catalogue.keys()))),
     }
     let Some(prices) = catalogue.get("prices") else {
         return Err(ParseError::Schema(format!(
@@ -62,7 +65,9 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
             if !row.has(side) {
                 return Err(format!("it has no \"{side}\""));
             }
-            json::price(row.get(side), NumberFormat::PLAIN).map_err(|error| format!("{side}: {error}"))
+            json::price(row.get(side), NumberFormat::PLAIN)
+                .map(number::sold)
+                .map_err(|error| format!("{side}: {error}"))
         };
         match price("buy").and_then(|buy| Ok((buy, price("sell")?))) {
             Ok(sides) => {
@@ -112,6 +117,9 @@ fn as_of(catalogue: &Object<'_>) -> Result<AsOf, ParseError> {
             )))
         }
         (Some(time), _) | (None, Some(time)) => Ok(AsOf::At(time)),
-        (None, None) => Ok(AsOf::Unstated),
+        (None, None) => {
+            let day = catalogue.string("date").and_then(|day| date::year_first(&day));
+            Ok(day.map_or(AsOf::Unstated, AsOf::On))
+        }
     }
 }

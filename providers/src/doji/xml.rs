@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::{
     Answer, AsOf, Ask, Parsed, Request,
     error::ParseError,
-    number::NumberFormat,
+    number::{self, NumberFormat},
     quote::{Quote, WeightUnit, convert_weight},
     request,
     sheet::{Rows, figure},
@@ -46,7 +46,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         let sides = match sides {
             Ok(sides) => sides,
             Err(error) => {
-                sheet.refuse(&name, error);
+                sheet.refuse(&format!("{} of {}", name, row.parent), error);
                 continue;
             }
         };
@@ -111,7 +111,7 @@ fn identify(list: &str, name: &str) -> Option<(&'static str, Option<&'static str
 fn price(row: &Element, side: &str) -> Result<Option<Decimal>, String> {
     let text = row.attribute(side).unwrap_or_default();
     let price = NumberFormat::COMMA_GROUPS.price(text).map_err(|error| format!("{side}: {error}"))?;
-    price
+    number::sold(price)
         .map(|price| super::thousands(price).ok_or_else(|| format!("{side}: {price} is beyond any price")))
         .transpose()
 }

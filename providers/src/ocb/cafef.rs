@@ -52,7 +52,10 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         }
     }
     if !found {
-        return Err(ParseError::NoData(format!("OCB is not among its {} banks", banks.len())));
+        return Err(ParseError::NoData(format!(
+            "none of its {} banks has the symbol OCB and OCB's name",
+            banks.len()
+        )));
     }
     let as_of = answer.last_modified.map_or(AsOf::Unstated, AsOf::On);
     sheet.finish(as_of, ParseError::NoData("no term of OCB has a rate".to_owned()))

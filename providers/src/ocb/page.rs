@@ -20,12 +20,12 @@ pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
 
 /// The widget: products are rows, terms are columns.
 pub(super) fn parse_widget(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
-    parse(answer, "a table with the heading SAVING_TYPE and terms", widget)
+    parse(answer, "a table with the headings SAVING_TYPE and terms", widget)
 }
 
 /// The full table: terms are rows, products are columns.
 pub(super) fn parse_table(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
-    parse(answer, "a table with the heading Kỳ hạn and Tiết kiệm", table)
+    parse(answer, "a table with the headings Kỳ hạn and Tiết kiệm", table)
 }
 
 /// Reads a table and says whether it is one of its kind.
@@ -39,9 +39,12 @@ fn parse(answer: &Answer<'_>, expected: &'static str, reading: Reading) -> Resul
     let tables = html::tables(&page)?;
     let mut sheet = Rows::new();
     let mut known = false;
-    // A page may show one table twice, for wide and for narrow screens: then both must agree.
+    // The first that fits. What follows under the same headings is for another money or other customers.
     for table in &tables {
-        known |= reading(table, &mut sheet)?;
+        known = reading(table, &mut sheet)?;
+        if known {
+            break;
+        }
     }
     if !known {
         let other = html::unexpected_page(&page, expected);
@@ -53,7 +56,7 @@ fn parse(answer: &Answer<'_>, expected: &'static str, reading: Reading) -> Resul
             .collect();
         return Err(match other {
             ParseError::NotExpectedContent { .. } if !headings.is_empty() => ParseError::Schema(format!(
-                "no {}; the page has {}",
+                "there is no {}; the page has {}",
                 expected.trim_start_matches("a "),
                 headings.join("; ")
             )),
@@ -134,6 +137,10 @@ fn widget(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
     for row in rows() {
         let named = row.get(*product_column).map_or("", String::as_str);
         let Some(Product::Saving(channel)) = product(&heading(named)) else { continue };
+        if let Err(why) = same_width(row, headings.len()) {
+            sheet.refuse(named, why);
+            continue;
+        }
         for &(column, term) in &terms {
             let cell = row.get(column).map_or("", String::as_str);
             add(sheet, &format!("{named}, {term}"), term, channel, cell)?;
@@ -181,6 +188,12 @@ fn table(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
     for row in table.rows.iter().skip(at + 1) {
         let named = row.get(*term_column).map_or("", String::as_str);
         let term = term::read(named).or_else(|| in_months.then(|| term::months_of(named)).flatten());
+        if term.is_some()
+            && let Err(why) = same_width(row, headings.len())
+        {
+            sheet.refuse(named, why);
+            continue;
+        }
         let Some(term) = term else {
             if columns
                 .iter()
@@ -196,6 +209,15 @@ fn table(table: &Table, sheet: &mut Rows) -> Result<bool, ParseError> {
         }
     }
     Ok(true)
+}
+
+/// Cells are known by the heading above them, so a row of another width cannot be told.
+fn same_width(row: &[String], headings: usize) -> Result<(), String> {
+    if row.len() == headings {
+        Ok(())
+    } else {
+        Err(format!("it has {} cells under {headings} headings", row.len()))
+    }
 }
 
 fn is_term(label: &str) -> bool {

@@ -25,8 +25,10 @@ pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
 pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     let text = answer.text()?;
     let elements = xml::elements(&text, "ExrateList", "XML with the root \"ExrateList\"")?;
-    let written =
-        elements.iter().find(|element| element.name == "DateTime").map_or("", |element| &element.text);
+    let Some(written) = elements.iter().find(|element| element.name == "DateTime").map(|time| &time.text)
+    else {
+        return Err(ParseError::Schema("the board has no <DateTime>".to_owned()));
+    };
     let rows: Vec<&Element> = elements.iter().filter(|element| element.name == "Exrate").collect();
     if rows.is_empty() {
         return Err(ParseError::NoData("a board without rows".to_owned()));

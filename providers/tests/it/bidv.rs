@@ -244,6 +244,6 @@ fn bidv_deposit_wants_both_regions_status_one_and_no_contradiction() {
     let status = rates().error(&fixture("bidv/deposit.status-0.2026-04-13.json"));
     assert_eq!(
         status.to_string(),
-        "the source says that it has no data: its status is 0 Hệ thống đang bảo trì"
+        "the source says that it has no data: its status is 0 and not 1; its note says: Hệ thống đang bảo trì"
     );
 }

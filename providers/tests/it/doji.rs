@@ -317,3 +317,23 @@ fn vangtoday_rows_in_another_currency_are_refused_and_zero_is_not_sold() {
     assert_eq!(gold(&sheet, "ring-9999"), (Some(dec!(146500000)), None));
     assert!(refused(&sheet).first().unwrap().contains("USD"));
 }
+
+#[test]
+fn doji_and_its_stand_in_write_one_where_they_do_not_sell() {
+    let ring = "<Row Name='Nhẫn Tròn 9999 Hưng Thịnh Vượng' Key='x' Sell='1' Buy='8,360' />";
+    let document = format!("<GoldList><JewelryList>{ring}</JewelryList></GoldList>");
+    assert_eq!(gold(&xml().sheet(document.as_bytes()), "ring-9999"), (Some(dec!(8360000)), None));
+    let catalogue = r#"{"success":true,"date":"2026-08-24","prices":{
+        "DOHNL":{"name":"DOJI HN","buy":146500000,"sell":149500000,"currency":"VND"},
+        "DOJINHTV":{"name":"nhẫn","buy":1,"sell":1,"currency":"VND"}}}"#;
+    let sheet = vangtoday().sheet(catalogue.as_bytes());
+    assert_eq!(keys(&sheet), ["sjc-bar.hanoi"]);
+    assert_eq!(sheet.as_of, AsOf::On("2026-08-24".parse().unwrap()), "a day without a time is a day");
+}
+
+#[test]
+fn an_attribute_that_occurs_twice_is_no_xml_and_no_missing_price() {
+    let row = "<Row Name='DOJI HN lẻ' Sell='152,300' Buy='149,100' Buy='139,100' />";
+    let error = xml().error(format!("<GoldList><DGPlist>{row}</DGPlist></GoldList>").as_bytes());
+    assert!(error.to_string().contains("\"Buy\" twice"), "{error}");
+}

@@ -63,13 +63,28 @@ fn ocb_widget_may_rename_the_heading_of_its_products_but_not_all_products() {
 }
 
 #[test]
-fn ocb_two_copies_of_a_table_must_agree() {
+fn ocb_first_table_that_fits_is_read_and_later_ones_are_for_other_money_or_customers() {
     let text = String::from_utf8(fixture("ocb/deposit.widget.2026-09-12.html")).unwrap();
-    let (_, rest) = text.split_once("<table>").unwrap();
-    let (copy, _) = rest.split_once("</table>").unwrap();
-    let both = |copy: &str| text.replace("</body>", &format!("<table>{copy}</table></body>"));
-    assert_eq!(widget().sheet(both(copy).as_bytes()), widget().sheet(text.as_bytes()));
-    assert_eq!(widget().error(both(&copy.replace("6.8", "6.9")).as_bytes()).code(), "conflict");
+    let later = "<h3>USD</h3><table><tr><td>SAVING_TYPE<td>SHORT_3_MONTH</tr><tr><td>NORMALLY<td>0.3</tr></table></body>";
+    assert_eq!(widget().sheet(text.replace("</body>", later).as_bytes()), widget().sheet(text.as_bytes()));
+}
+
+#[test]
+fn ocb_rows_of_another_width_than_their_heading_are_refused_and_never_shifted() {
+    let head = "<table><tr><td>SAVING_TYPE<td>SHORT_1_MONTH<td>SHORT_6_MONTH<td>SHORT_12_MONTH</tr>";
+    let online = "<tr><td>Online<td>4.75<td>6.5<td>6.8</tr></table>";
+    for row in [
+        "<td>NORMALLY<td>6.4<td>6.7",
+        "<td>NORMALLY<td><td>4.75<td>6.4<td>6.7",
+        "<td colspan=2>NORMALLY<td>4.75<td>6.4<td>6.7",
+    ] {
+        let sheet = widget().sheet(format!("{head}<tr>{row}</tr>{online}").as_bytes());
+        assert_eq!(keys(&sheet), ["online.P1M", "online.P6M", "online.P12M"], "{row}");
+        assert!(refused(&sheet).first().unwrap().contains("under 4 headings"), "{row}");
+    }
+    let page = "<table><tr><th>Kỳ hạn<th>Tiền gửi có kỳ hạn<th>Tiết kiệm thông thường<th>Tiết kiệm Online</tr>\
+        <tr><td>1 tháng<td>4.75<td>4.8</tr><tr><td>6 tháng<td>6.4<td>6.4<td>6.5</tr></table>";
+    assert_eq!(keys(&table().sheet(page.as_bytes())), ["counter.P6M", "online.P6M"]);
 }
 
 #[test]
