@@ -110,7 +110,7 @@ fn random_mutations_never_let_a_figure_outside_its_band_through() {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let (count, seed) = (number("BANGGIA_MUTATIONS", 100_000), number("BANGGIA_SEED", 20_260_930));
+    let (count, seed) = (number("BANGGIA_MUTATIONS", 20_000), number("BANGGIA_SEED", 20_260_930));
     println!("{count} mutations, seed {seed}");
     let answers = answers();
     let mut dice = Dice(seed.max(1));
