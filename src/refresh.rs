@@ -574,6 +574,58 @@ fn renew(old: Option<&Kept>, quote: &Quote, as_of: AsOf, now: Timestamp) -> (Kep
 mod tests {
     use super::*;
 
+    /// A worker of a real feed, whose shop is empty.
+    async fn worker() -> Worker {
+        let config = config::assemble(None, &[], &config::Overrides::default()).unwrap();
+        let store = Arc::new(Store::open("sqlite::memory:", crate::store::Nature::Live).await.unwrap());
+        let clock = Clock::system();
+        let states = crate::app::load_states(&config, &store, &clock, false).await.unwrap();
+        let shop = Shop {
+            clock: clock.clone(),
+            fetcher: Fetcher::Live(crate::fetch::Live::new(&config.fetch, clock)),
+            store,
+            secrets: Secrets::default(),
+            tracker: TaskTracker::new(),
+            snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(crate::board::Snapshot::of(Vec::new()))),
+            board: mpsc::channel(1).0,
+            first_round: FirstRound::new(1),
+        };
+        let (state, _) = states.into_iter().find(|(state, _)| state.feed.id == "tpbank.gold").unwrap();
+        let feed = config.feeds["tpbank.gold"].clone();
+        Worker::new(Arc::new(shop), feed, state, Arc::new(Notify::new()), Duration::ZERO).0
+    }
+
+    async fn read_with(parse: fn(&Answer<'_>) -> Result<Parsed, ParseError>) -> Reason {
+        let real = &providers::feed("tpbank.gold").unwrap().1.sources[0];
+        // Leaked once a test: sources are constants everywhere else.
+        let source: &'static Source = Box::leak(Box::new(Source { parse, ..*real }));
+        let body = Body {
+            bytes: b"{}".to_vec(),
+            charset: None,
+            last_modified: None,
+            validators: Validators::default(),
+        };
+        let base = Url::parse("http://127.0.0.1/").unwrap();
+        worker().await.parse(source, base, "chart", body).await.err().unwrap().reason()
+    }
+
+    #[tokio::test]
+    async fn f39_an_adapter_that_panics_is_a_failure_of_its_source_and_of_nothing_else() {
+        assert_eq!(read_with(|_| panic!("a defect")).await.code, "panic");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn f39_an_adapter_that_does_not_come_back_is_given_up() {
+        let forever = |_: &Answer<'_>| {
+            let started = std::time::Instant::now();
+            while started.elapsed() < PARSE_TIMEOUT * 2 {
+                std::hint::spin_loop();
+            }
+            Err(ParseError::Empty)
+        };
+        assert_eq!(read_with(forever).await.code, "parse_timeout");
+    }
+
     #[test]
     fn back_off_doubles_up_to_four_intervals_and_half_an_hour() {
         let seconds = |failures, minutes: u64| back_off(failures, Duration::from_mins(minutes)).as_secs();
