@@ -62,12 +62,9 @@ fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
         .ok_or_else(|| ParseError::Schema(format!("\"item\" is {} and not a list", json::describe(item))))?;
     // A row or a day that cannot be read might be the newest.
     let rows = item.iter().map(|row| Object::read(row)).collect::<Result<Vec<_>, _>>()?;
-    json::require_columns(&rows, &["DATES", "RATE_BUY", "RATE_SELL"]).or_else(|error| {
-        match rows.is_empty() {
-            true => Ok(()),
-            false => Err(error),
-        }
-    })?;
+    if !rows.is_empty() {
+        json::require_columns(&rows, &["DATES", "RATE_BUY", "RATE_SELL"])?;
+    }
     let mut newest: Option<(jiff::civil::Date, Vec<&Object<'_>>)> = None;
     for row in &rows {
         let day = row.string("DATES").unwrap_or_default();

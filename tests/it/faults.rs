@@ -332,7 +332,7 @@ async fn the_board_of_doji_opens_with_the_operators_key_and_a_changed_key_keeps_
     let (key, other, iv) = (random(), random(), random());
     let iv: [u8; 16] = iv[..16].try_into().unwrap();
     let plain = include_bytes!("../../providers/fixtures/doji/gold.board.2026-08-31.json");
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = key.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
     let house = House::with(
         |bank| {
             let (good, bad) = (envelope(plain, &key, &iv), envelope(plain, &other, &iv));
