@@ -1,0 +1,406 @@
+//! Layers of configuration: defaults, the operator's file, the environment, the command line. Kept as values by
+//! dotted key with their origin, so that every problem can say where its value was set.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    str::FromStr as _,
+};
+
+use providers::{Kind, Secrets};
+use toml::{
+    Spanned, Table, Value,
+    de::{DeTable, DeValue},
+};
+use url::Url;
+
+use super::{Config, ConfigError, DEFAULT, Feed, Origin, PRESET_KEYS, Panel, Preset, Raw};
+use crate::schedule::Calendar;
+
+/// Values by dotted key, each with its origin; a later layer replaces an earlier one key by key.
+pub(super) struct Layers {
+    values: BTreeMap<String, (Value, Origin)>,
+    known: BTreeSet<String>,
+}
+
+impl Layers {
+    pub(super) fn defaults() -> Result<Self, ConfigError> {
+        let table: Table =
+            DEFAULT.parse().map_err(|error| ConfigError::one(format!("default.toml: {error}")))?;
+        let mut values = BTreeMap::new();
+        flatten(&table, "", &mut |key, value| {
+            values.insert(key, (value, Origin::Default));
+        });
+        let mut known: BTreeSet<String> = values.keys().cloned().collect();
+        known.insert("calendar.holidays".to_owned());
+        known.extend(Secrets::NAMES.iter().map(|name| format!("secrets.{name}_file")));
+        Ok(Self { values, known })
+    }
+
+    pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
+        self.values.insert(key.to_owned(), (value, origin));
+    }
+
+    /// Keys whose last part the operator names: headers and presets.
+    fn is_known(&self, key: &str) -> bool {
+        self.known.contains(key)
+            || key
+                .split_once(".headers.")
+                .is_some_and(|(source, _)| self.known.contains(&format!("{source}.headers")))
+            || key.strip_prefix("presets.").is_some_and(|rest| {
+                rest.split_once('.')
+                    .is_some_and(|(name, option)| !name.is_empty() && PRESET_KEYS.contains(&option))
+            })
+    }
+
+    pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let at = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        let document = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| at(span.start));
+            ConfigError::one(format!("{}:{line}: {}", path.display(), error.message()))
+        })?;
+        let mut problems = Vec::new();
+        let mut leaves = Vec::new();
+        flatten_spanned(document.get_ref(), "", &mut leaves);
+        for (key, value, offset) in leaves {
+            let line = at(offset);
+            if self.is_known(&key) {
+                self.set(&key, value, Origin::File(path.to_owned(), line));
+            } else {
+                problems.push(format!("{}:{line}: {}", path.display(), self.unknown(&key)));
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
+    }
+
+    pub(super) fn environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        for (name, text) in environment {
+            let Some(path) = name.strip_prefix("BANGGIA_").filter(|path| path.contains("__")) else {
+                continue;
+            };
+            let mut key = path.to_lowercase().replace("__", ".");
+            if let Some((source, header)) = key.split_once(".headers.") {
+                key = format!("{source}.headers.{}", header.replace('_', "-"));
+            }
+            if !self.is_known(&key) {
+                problems.push(format!("{name}: {}", self.unknown(&key)));
+                continue;
+            }
+            match typed(text, self.values.get(&key).map(|(value, _)| value), &key) {
+                Ok(value) => self.set(&key, value, Origin::Environment(name.clone())),
+                Err(wanted) => problems.push(format!("{name}: {key}: \"{text}\" is not {wanted}")),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        let nearest = self
+            .known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(known, key), known))
+            .min_by_key(|(distance, known)| (*distance, known.len()));
+        match nearest {
+            Some((distance, known)) if distance <= 4.max(key.len() / 4) => {
+                format!("unknown key {key}; did you mean {known}?")
+            }
+            _ => format!("unknown key {key}; all keys with their defaults are printed by `banggia check`"),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
+        self.secret_files()?;
+        let mut tree = Table::new();
+        for (key, (value, _)) in &self.values {
+            insert(&mut tree, key, value.clone());
+        }
+        let raw: Raw = serde_path_to_error::deserialize(Value::Table(tree)).map_err(|error| {
+            let path = error.path().to_string();
+            let (key, origin) = self.origin(&path);
+            ConfigError::one(format!("{origin}: {key}: {}", error.into_inner().message().trim_end()))
+        })?;
+        let mut problems = Vec::new();
+        let mut calendar = match raw.calendar.holidays {
+            Some(days) => Calendar::new(days.into_iter().flat_map(|days| days.0)),
+            None => Calendar::built_in(),
+        };
+        calendar.extend(raw.calendar.extra_holidays.into_iter().flat_map(|days| days.0));
+        let feeds: BTreeMap<String, Feed> = raw
+            .feeds
+            .into_iter()
+            .flat_map(|(provider, kinds)| {
+                kinds.into_iter().map(move |(kind, feed)| (format!("{provider}.{kind}"), feed))
+            })
+            .filter(|(_, feed)| feed.enabled)
+            .collect();
+        for (id, feed) in &feeds {
+            self.check_feed(id, feed, &mut problems);
+        }
+        self.check_panel(&raw.widgets.panel, &mut problems);
+        self.check_presets(&raw.presets, &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError(problems));
+        }
+        Ok(Config {
+            server: raw.server,
+            store: raw.store,
+            fetch: raw.fetch,
+            calendar,
+            feeds,
+            widgets: raw.widgets,
+            secrets: Secrets::new(raw.secrets),
+            effective: self
+                .values
+                .into_iter()
+                .map(|(key, (value, origin))| {
+                    let secret = key.starts_with("secrets.")
+                        && !matches!(&value, Value::String(text) if text.is_empty());
+                    let hidden = secret || is_credential(&key);
+                    (
+                        key,
+                        if hidden { Value::String("<redacted>".to_owned()) } else { redact_userinfo(value) },
+                        origin,
+                    )
+                })
+                .collect(),
+        })
+    }
+
+    /// `secrets.x_file` names a file that holds the secret, as container platforms mount it.
+    fn secret_files(&mut self) -> Result<(), ConfigError> {
+        for name in Secrets::NAMES {
+            let Some((value, origin)) = self.values.remove(&format!("secrets.{name}_file")) else { continue };
+            let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { continue };
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                ConfigError::one(format!("{origin}: secrets.{name}_file: {path} cannot be read: {error}"))
+            })?;
+            self.set(&format!("secrets.{name}"), Value::String(text.trim().to_owned()), origin);
+        }
+        Ok(())
+    }
+
+    /// The nearest key at or above `path` that somebody set.
+    fn origin(&self, path: &str) -> (String, Origin) {
+        let mut key = path.split('[').next().unwrap_or(path).to_owned();
+        loop {
+            if let Some((_, origin)) = self.values.get(&key) {
+                return (path.to_owned(), origin.clone());
+            }
+            let below = format!("{key}.");
+            if let Some((_, (_, origin))) = self
+                .values
+                .range(below.clone()..)
+                .take_while(|(known, _)| known.starts_with(&below))
+                .find(|(_, (_, origin))| *origin != Origin::Default)
+            {
+                return (path.to_owned(), origin.clone());
+            }
+            match key.rsplit_once('.') {
+                Some((parent, _)) => key = parent.to_owned(),
+                None => return (path.to_owned(), Origin::Default),
+            }
+        }
+    }
+
+    fn problem(&self, key: &str, why: &str) -> String {
+        let (_, origin) = self.origin(key);
+        format!("{origin}: {key}: {why}")
+    }
+
+    fn check_feed(&self, id: &str, feed: &Feed, problems: &mut Vec<String>) {
+        for (key, span, least) in [("timeout", feed.timeout, 1), ("stale_after", feed.stale_after, 0)] {
+            if span.0.as_secs() < least {
+                problems.push(self.problem(&format!("feeds.{id}.{key}"), "must be at least 1s"));
+            }
+        }
+        if feed.expire_after < feed.stale_after {
+            problems.push(self.problem(
+                &format!("feeds.{id}.expire_after"),
+                "must not be shorter than stale_after: a value cannot expire before it is stale",
+            ));
+        }
+        let built_in = |name: &str| {
+            providers::feed(id).and_then(|(_, feed)| feed.sources.iter().find(|source| source.id == name))
+        };
+        for (name, source) in &feed.sources {
+            let key = format!("feeds.{id}.sources.{name}");
+            let built_in_http = built_in(name).is_some_and(|source| source.url.starts_with("http://"));
+            if source.enabled && source.url.scheme() == "http" && !source.allow_private && !built_in_http {
+                problems.push(self.problem(
+                    &format!("{key}.url"),
+                    "plain http is allowed only with allow_private = true, for an address on your own network; otherwise https",
+                ));
+            }
+            for (header, value) in &source.headers {
+                if reqwest::header::HeaderName::from_str(header).is_err()
+                    || reqwest::header::HeaderValue::from_str(value).is_err()
+                {
+                    problems.push(self.problem(&format!("{key}.headers.{header}"), "not an HTTP header"));
+                }
+            }
+            if let Some(path) = source.ca_file.as_ref().filter(|path| !path.is_file()) {
+                problems.push(
+                    self.problem(&format!("{key}.ca_file"), &format!("{} is not a file", path.display())),
+                );
+            }
+        }
+    }
+
+    fn check_panel(&self, panel: &Panel, problems: &mut Vec<String>) {
+        let with = |kind: Kind| -> Vec<&str> {
+            providers::feeds()
+                .filter(|(_, feed)| feed.kind == kind)
+                .map(|(institution, _)| institution.id)
+                .collect()
+        };
+        let mut provider = |key: &str, name: &str, kind: Kind| {
+            let allowed = with(kind);
+            if !allowed.contains(&name) {
+                problems.push(self.problem(
+                    &format!("widgets.panel.{key}"),
+                    &format!("\"{name}\" has no {} feed; allowed are {}", kind.as_str(), allowed.join(", ")),
+                ));
+            }
+        };
+        for pick in &panel.gold {
+            provider("gold", &pick.provider, Kind::Gold);
+        }
+        provider("fx.provider", &panel.fx.provider, Kind::Fx);
+        for name in &panel.deposits.providers {
+            provider("deposits.providers", name, Kind::Deposit);
+        }
+        for code in &panel.fx.currencies {
+            if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                problems.push(self.problem(
+                    "widgets.panel.fx.currencies",
+                    &format!("\"{code}\" is not a currency code such as USD"),
+                ));
+            }
+        }
+    }
+
+    fn check_presets(&self, presets: &BTreeMap<String, Preset>, problems: &mut Vec<String>) {
+        const WIDGETS: &[&str] = &["panel", "gold", "fx", "deposits", "ticker", "chart"];
+        for (name, preset) in presets {
+            if !WIDGETS.contains(&preset.widget.as_str()) {
+                problems.push(self.problem(
+                    &format!("presets.{name}.widget"),
+                    &format!("\"{}\" is no widget; allowed are {}", preset.widget, WIDGETS.join(", ")),
+                ));
+            }
+            if let Some(theme) =
+                preset.theme.as_ref().filter(|theme| theme.parse::<widgets::Theme>().is_err())
+            {
+                problems.push(
+                    self.problem(&format!("presets.{name}.theme"), &format!("\"{theme}\" is no theme")),
+                );
+            }
+            if let Some(lang) = preset.lang.as_ref().filter(|lang| lang.parse::<widgets::Lang>().is_err()) {
+                problems.push(
+                    self.problem(&format!("presets.{name}.lang"), &format!("\"{lang}\" is no language")),
+                );
+            }
+        }
+    }
+}
+
+/// A header that usually carries a key.
+fn is_credential(key: &str) -> bool {
+    key.split_once(".headers.").is_some_and(|(_, header)| {
+        let header = header.to_lowercase();
+        ["authorization", "cookie", "token", "key", "secret"].iter().any(|word| header.contains(word))
+    })
+}
+
+/// A proxy's or a store's password is not printed.
+fn redact_userinfo(value: Value) -> Value {
+    match &value {
+        Value::String(text) => match Url::parse(text) {
+            Ok(mut url) if url.password().is_some() => {
+                let _ = url.set_password(Some("redacted"));
+                Value::String(url.into())
+            }
+            _ => value,
+        },
+        _ => value,
+    }
+}
+
+/// The text of an environment variable as the type of the default.
+fn typed(text: &str, default: Option<&Value>, key: &str) -> Result<Value, &'static str> {
+    let list = key.ends_with("holidays");
+    match default {
+        Some(Value::Boolean(_)) => text.parse().map(Value::Boolean).map_err(|_| "true or false"),
+        Some(Value::Integer(_)) => text.parse().map(Value::Integer).map_err(|_| "a whole number"),
+        Some(Value::Array(_)) | None if list || default.is_some() => {
+            let numbers = matches!(default, Some(Value::Array(items)) if matches!(items.first(), Some(Value::Integer(_))));
+            text.split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| match item.parse() {
+                    Ok(number) if numbers => Ok(Value::Integer(number)),
+                    Err(_) if numbers => Err("a list of whole numbers, separated by commas"),
+                    _ => Ok(Value::String(item.to_owned())),
+                })
+                .collect::<Result<Vec<_>, _>>()
+                .map(Value::Array)
+        }
+        _ => Ok(Value::String(text.to_owned())),
+    }
+}
+
+fn flatten(table: &Table, prefix: &str, leaf: &mut impl FnMut(String, Value)) {
+    for (name, value) in table {
+        let key = join(prefix, name);
+        match value {
+            Value::Table(inner) if !inner.is_empty() => flatten(inner, &key, leaf),
+            _ => leaf(key, value.clone()),
+        }
+    }
+}
+
+fn flatten_spanned(table: &DeTable<'_>, prefix: &str, leaves: &mut Vec<(String, Value, usize)>) {
+    for (name, value) in table {
+        let key = join(prefix, name.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) => flatten_spanned(inner, &key, leaves),
+            _ => leaves.push((key, plain(value), name.span().start)),
+        }
+    }
+}
+
+fn plain(value: &Spanned<DeValue<'_>>) -> Value {
+    match value.get_ref() {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or_else(|_| Value::String(number.to_string()), Value::Integer),
+        DeValue::Float(number) => Value::String(number.as_str().to_owned()),
+        DeValue::Boolean(flag) => Value::Boolean(*flag),
+        DeValue::Datetime(datetime) => Value::String(datetime.to_string()),
+        DeValue::Array(items) => Value::Array(items.iter().map(plain).collect()),
+        DeValue::Table(_) => Value::String("a table".to_owned()),
+    }
+}
+
+fn join(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+fn insert(tree: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        // Header names and presets may hold dots no more than TOML's bare keys do.
+        Some((first, rest)) => {
+            if let Value::Table(inner) = tree.entry(first).or_insert_with(|| Value::Table(Table::new())) {
+                insert(inner, rest, value);
+            }
+        }
+        None => match (tree.get(key), &value) {
+            // An empty default table must not wipe what a longer key put there.
+            (Some(Value::Table(inner)), Value::Table(_)) if !inner.is_empty() => {}
+            _ => {
+                tree.insert(key.to_owned(), value);
+            }
+        },
+    }
+}

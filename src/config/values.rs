@@ -1,0 +1,162 @@
+//! Values that cannot hold nonsense: each is read from its text, or refused with what is allowed.
+
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+
+use jiff::civil::Date;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
+
+use super::GoldPick;
+
+/// A length of time: `30s`, `15m`, `72h`, `14d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not a length of time; allowed are 30s, 15m, 72h, 14d");
+        let unit = text.chars().last().ok_or_else(wrong)?;
+        let scale = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            _ => return Err(wrong()),
+        };
+        let count: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+        let seconds = count.checked_mul(scale).filter(|seconds| *seconds <= 366 * 86_400);
+        seconds
+            .map(|seconds| Self(Duration::from_secs(seconds)))
+            .ok_or_else(|| format!("\"{text}\" is more than a year"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+/// `5%` of the last value, or `1.5` points of a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump(pub Decimal);
+
+impl FromStr for Jump {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.strip_suffix('%')
+            .unwrap_or(text)
+            .parse::<Decimal>()
+            .ok()
+            .filter(|limit| limit.is_sign_positive() && !limit.is_zero())
+            .map(Self)
+            .ok_or_else(|| {
+                format!(
+                    "\"{text}\" is not a limit; allowed are \"3%\" or, for deposits, points such as \"1.5\""
+                )
+            })
+    }
+}
+
+impl<'de> Deserialize<'de> for Jump {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+impl FromStr for GoldPick {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (provider, product) = text
+            .split_once(':')
+            .filter(|(provider, product)| !provider.is_empty() && !product.is_empty())
+            .ok_or_else(|| format!("\"{text}\" is not provider:product, such as doji:sjc-bar"))?;
+        let (product, place) = match product.split_once('.') {
+            Some((product, place)) => (product, Some(place.to_owned())),
+            None => (product, None),
+        };
+        Ok(Self { provider: provider.to_owned(), product: product.to_owned(), place })
+    }
+}
+
+impl<'de> Deserialize<'de> for GoldPick {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+pub(super) fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url =
+        Url::parse(&text).map_err(|error| D::Error::custom(format!("\"{text}\" is not a URL: {error}")))?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err(D::Error::custom(format!("\"{text}\" is not an http or https URL")))
+    }
+}
+
+pub(super) fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    http_url(serde::de::value::StringDeserializer::<D::Error>::new(text)).map(Some)
+}
+
+pub(super) fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
+}
+
+pub(super) fn store_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty()) {
+        Ok(text)
+    } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
+        Err(D::Error::custom("PostgreSQL is not supported yet; allowed is sqlite:<path>"))
+    } else {
+        Err(D::Error::custom(format!("\"{text}\" is not a store; allowed is sqlite:<path>")))
+    }
+}
+
+/// `2026-12-24` or `2027-02-05..2027-02-11`, both ends included.
+pub(super) struct Days(pub(super) Vec<Date>);
+
+impl FromStr for Days {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "\"{text}\" is neither a day such as 2026-12-24 nor a range such as 2027-02-05..2027-02-11"
+            )
+        };
+        let (from, to) = text.split_once("..").unwrap_or((text, text));
+        let from: Date = from.trim().parse().map_err(|_| wrong())?;
+        let to: Date = to.trim().parse().map_err(|_| wrong())?;
+        let days: Vec<Date> =
+            from.series(jiff::Span::new().days(1)).take(367).take_while(|day| *day <= to).collect();
+        if days.is_empty() || days.len() > 366 { Err(wrong()) } else { Ok(Self(days)) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
