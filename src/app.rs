@@ -147,6 +147,7 @@ impl App {
             fetcher,
             store,
             secrets: config.secrets.clone(),
+            sensitive: config.sensitive(),
             tracker: app.workers.clone(),
             snapshot,
             board: updates,
@@ -264,7 +265,7 @@ pub async fn load_states(
             sources.push(SourceState {
                 source,
                 standing,
-                url: own.url.to_string(),
+                url: config::shown(&own.url),
                 kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
                 last_keys: kept.last_keys,
                 last: kept.last,
@@ -283,7 +284,8 @@ pub async fn load_states(
             || checked
                 .is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now));
         let offset = offset(feed.id, settings.jitter.0, recorded);
-        let next_refresh_at = rules.schedule.after(now).map(|next| later(next, offset));
+        let next = rules.schedule.after(now).map(|next| later(next, offset));
+        let next_refresh_at = if due { Some(now) } else { next };
         states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure }, due));
     }
     Ok(states)

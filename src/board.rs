@@ -4,11 +4,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
@@ -350,7 +352,10 @@ impl Board {
                     }
                 }
             }
-            self.publish().await;
+            // A publish that fails leaves the last snapshot, and the next one comes.
+            if AssertUnwindSafe(self.publish()).catch_unwind().await.is_err() {
+                tracing::error!("a publish panicked; the last snapshot stays");
+            }
             for (sender, end) in answers.drain(..) {
                 // Whoever asked may have gone.
                 let _ = sender.send(end);

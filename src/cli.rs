@@ -199,8 +199,12 @@ fn log() {
     let settings = config::log_settings();
     let filter = tracing_subscriber::EnvFilter::try_new(&settings.filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // A log that cannot be written is lost; to complain about it on the same broken stream would panic.
+        .log_internal_errors(false);
     // A second subscriber is refused; then the first one stays.
     let _ = if settings.json {
         builder.json().try_init()
@@ -211,6 +215,13 @@ fn log() {
 
 fn check(options: &Common) -> Result<ExitCode, Failure> {
     let config = load(options, &Overrides::default())?;
+    if let Some(key) = config.secrets.get("doji_board_key")
+        && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        complain(
+            "banggia: warning: secrets.doji_board_key is not of 64 hex digits; no envelope will open with it",
+        );
+    }
     let mut text = String::from("# effective configuration; behind each value where it comes from\n");
     for (key, value, origin) in &config.effective {
         text.push_str(&format!("{key} = {value}  # {origin}\n"));
@@ -401,8 +412,14 @@ fn read_saved(
     for source in sources {
         match read(source, bytes, secrets, now) {
             Ok(sheet) => {
-                let judgement =
-                    judge::judge(&Case { feed, sheet: &sheet, last_keys: &[], reference: &|_| None, now });
+                let judgement = judge::judge(&Case {
+                    feed,
+                    sheet: &sheet,
+                    last_keys: &[],
+                    last_day: None,
+                    reference: &|_| None,
+                    now,
+                });
                 return (Some(source), Ok((sheet, judgement)));
             }
             Err(error) => {
@@ -453,13 +470,15 @@ async fn ask_live(
         fetcher: Fetcher::Live(Live::new(&config.fetch, clock)),
         store: Arc::new(Store::open("sqlite::memory:", Nature::Live).await.map_err(Failure::failed)?),
         secrets: config.secrets.clone(),
+        sensitive: config.sensitive(),
         tracker: TaskTracker::new(),
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::of(served))),
         board: mpsc::channel(1).0,
         first_round: FirstRound::new(1),
     };
+    let shop = Arc::new(shop);
     let (mut worker, _runs) = Worker::new(
-        Arc::new(shop),
+        Arc::clone(&shop),
         settings.clone(),
         state,
         Arc::new(Notify::new()),
@@ -472,7 +491,7 @@ async fn ask_live(
         Some(Ok(Gave::Unchanged)) | None => {
             Err(vec![Reason::new("unchanged", "the source answered that nothing changed")])
         }
-        Some(Err(trouble)) => Err(vec![trouble.reason()]),
+        Some(Err(trouble)) => Err(vec![shop.discreet(trouble.reason())]),
     })
 }
 

@@ -19,8 +19,8 @@ use url::Url;
 
 use crate::schedule::{Calendar, Schedule};
 use layers::Layers;
-use values::{Days, http_url, optional_path, optional_url, parsed, store_url};
-pub use values::{Jump, Span};
+use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
+pub use values::{Jump, Network, Span};
 
 /// Every default, with its documentation.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -86,14 +86,16 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// API and widgets.
+    #[serde(deserialize_with = "address")]
     pub listen: SocketAddr,
     /// Health.
+    #[serde(deserialize_with = "address")]
     pub ops_listen: SocketAddr,
     /// Absolute URLs start with this.
     #[serde(deserialize_with = "http_url")]
     pub public_url: Url,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<String>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// `[store]`
@@ -110,6 +112,7 @@ pub struct Store {
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Who we say that we are.
+    #[serde(deserialize_with = "header_text")]
     pub user_agent: String,
     /// `None`: straight.
     #[serde(deserialize_with = "optional_url")]
@@ -250,6 +253,41 @@ struct Preset {
 const PRESET_KEYS: &[&str] =
     &["widget", "theme", "lang", "accent", "compact", "rows", "title", "frame_ancestors"];
 
+impl Config {
+    /// What must never be shown: secrets, credentials in headers and in addresses. The shortest are left out,
+    /// since to hide every "a" would hide everything.
+    #[must_use]
+    pub fn sensitive(&self) -> Vec<String> {
+        let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
+        let mut address = |url: &Url| {
+            words.extend(url.password().map(str::to_owned));
+            words.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        };
+        self.fetch.proxy.iter().for_each(&mut address);
+        let sources = || self.feeds.values().flat_map(|feed| feed.sources.values());
+        sources().for_each(|source| address(&source.url));
+        words.extend(
+            sources()
+                .flat_map(|source| &source.headers)
+                .filter(|(name, _)| layers::is_credential(name))
+                .map(|(_, value)| value.clone()),
+        );
+        words.retain(|word| word.len() >= 4);
+        words
+    }
+}
+
+/// An address without what may be secret: no user, no password, no query.
+#[must_use]
+pub fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Fails only for addresses that cannot have either.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
+    url.into()
+}
+
 /// Options of the command line that stand above everything.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -295,7 +333,8 @@ pub struct LogSettings {
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn log_settings() -> LogSettings {
     LogSettings {
-        filter: std::env::var("BANGGIA_LOG").unwrap_or_else(|_| "info".to_owned()),
+        filter: std::env::var("BANGGIA_LOG")
+            .unwrap_or_else(|_| "info,tokio_cron_scheduler=warn,sqlx=warn".to_owned()),
         json: std::env::var("BANGGIA_LOG_FORMAT").is_ok_and(|format| format == "json"),
     }
 }
@@ -400,7 +439,7 @@ mod tests {
                 "banggia.toml:2: feeds.bidv.fx.expire_after: ",
                 "stale_after",
             ),
-            ("[server]\nlisten = 8080", "banggia.toml:2: server.listen: ", "socket address"),
+            ("[server]\nlisten = 8080", "banggia.toml:2: server.listen: ", "expected a string"),
             ("[server]\nlisten = \"nowhere\"", "banggia.toml:2: server.listen: ", "socket address"),
             ("[store]\nurl = \"mysql:x\"", "banggia.toml:2: store.url: ", "sqlite:<path>"),
             (
@@ -420,6 +459,28 @@ mod tests {
                 "2027-02-05..2027-02-11",
             ),
             ("[presets.x]\nwidget = \"clock\"", "banggia.toml:2: presets.x.widget: ", "panel"),
+            (
+                "[server]\ntrusted_proxies = [\"nope\"]",
+                "banggia.toml:2: server.trusted_proxies",
+                "10.0.0.0/8",
+            ),
+            ("[fetch]\nuser_agent = \"a\\nb\"", "banggia.toml:2: fetch.user_agent: ", "one line"),
+            (
+                "[widgets.panel]\ngold = [\"doji:sjc-barr\"]",
+                "banggia.toml:2: widgets.panel.gold: ",
+                "sjc-bar",
+            ),
+            (
+                "[presets.x]\nwidget = \"panel\"\nframe_ancestors = [\"; script-src *\"]",
+                "banggia.toml:3: presets.x.frame_ancestors: ",
+                "https://example.vn",
+            ),
+            (
+                "[feeds.bidv.fx.sources.board]\nca_file = \"Cargo.toml\"",
+                "banggia.toml:2: feeds.bidv.fx.sources.board.ca_file: ",
+                "PEM",
+            ),
+            ("[server]\nlisten_addr = \"x\"", "banggia.toml:2: unknown key ", "did you mean server.listen?"),
             ("[server\n", "banggia.toml:1: ", ""),
         ];
         for (text, start, part) in cases {
@@ -437,6 +498,8 @@ mod tests {
             ("BANGGIA_SECRETS__DOJI_API_KEY", "abc"),
             ("BANGGIA_SERVER__LISTEN", "127.0.0.1:1"),
             ("BANGGIA_FEEDS__TPBANK__GOLD__SOURCES__CHART__HEADERS__X_API_KEY", "k"),
+            ("BANGGIA_CALENDAR__HOLIDAYS", "[]"),
+            ("BANGGIA_SERVER__TRUSTED_PROXIES", "[\"10.0.0.1\"]"),
             ("BANGGIA_CONFIG", "elsewhere.toml"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -447,6 +510,8 @@ mod tests {
         assert_eq!(config.feeds["bidv.fx"].jitter, Span(Duration::ZERO));
         assert!(config.feeds["bidv.fx"].sources["board"].allow_private);
         assert!(!config.feeds.contains_key("tpbank.gold"));
+        assert!(!config.calendar.is_holiday("2027-02-06".parse().unwrap()));
+        assert_eq!(config.server.trusted_proxies, ["10.0.0.1".parse().unwrap()]);
         assert_eq!(config.secrets.get("doji_api_key"), Some("abc"));
         assert_eq!(config.server.listen.port(), 2);
         let printed = format!("{:?}", config.effective);

@@ -73,7 +73,7 @@ struct SourceJson<'a> {
     id: &'a str,
     state: &'static str,
     reason: Option<Reason>,
-    last_attempt: Option<String>,
+    last_attempt_at: Option<String>,
     last_outcome: Option<&'a str>,
     url: &'a str,
     via: Option<&'a str>,
@@ -306,7 +306,7 @@ fn source_json<'a>(served: &ServedFeed, source: &'a SourceState) -> SourceJson<'
         id: source.source.id,
         state,
         reason,
-        last_attempt: source.last.as_ref().map(|last| rfc3339(last.at)),
+        last_attempt_at: source.last.as_ref().map(|last| rfc3339(last.at)),
         last_outcome: source.last.as_ref().map(|last| last.outcome.as_str()),
         url: &source.url,
         via: source.source.via.map(|via| via.name),
@@ -432,23 +432,6 @@ impl Formatter for HtmlSafe {
 /// The stable order of quotes in every list.
 #[must_use]
 pub fn order(quote: &Quote) -> (u16, u16, String, String) {
-    const PRODUCTS: &[&str] = &[
-        "sjc-bar",
-        "bar",
-        "avpl-bar",
-        "ring-9999",
-        "raw-9999",
-        "raw-999",
-        "raw-18k",
-        "raw-16k",
-        "raw-15k",
-        "raw-14k",
-        "raw-10k",
-        "jewelry-9999",
-        "jewelry-999",
-        "jewelry-99",
-        "jewelry-24k",
-    ];
     const CURRENCIES: &[&str] =
         &["USD", "EUR", "GBP", "JPY", "AUD", "CNY", "KRW", "SGD", "THB", "CAD", "CHF", "HKD", "NZD", "TWD"];
     let rank = |list: &[&str], name: &str| {
@@ -458,7 +441,7 @@ pub fn order(quote: &Quote) -> (u16, u16, String, String) {
         Quote::Gold(gold) => {
             let plain = gold.product.strip_suffix("-wholesale");
             (
-                rank(PRODUCTS, plain.unwrap_or(&gold.product)),
+                rank(providers::PRODUCTS, plain.unwrap_or(&gold.product)),
                 u16::from(plain.is_some()),
                 gold.product.to_string(),
                 gold.place.as_ref().map_or_else(String::new, ToString::to_string),

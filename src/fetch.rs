@@ -410,6 +410,8 @@ impl Live {
         if status.is_redirection() {
             let target = header(header::LOCATION)
                 .map_or("nowhere", |value| value.to_str().unwrap_or("an unreadable address"));
+            // Without its query: sources put keys there.
+            let target = target.split(['?', '#']).next().unwrap_or_default();
             return Err(Outcome::Redirect(target.chars().take(200).flat_map(char::escape_debug).collect()));
         }
         if response.headers().contains_key("cf-mitigated") {
@@ -559,7 +561,11 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     Some(until.clamp(now, latest))
 }
 
-fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, Outcome> {
+/// The certificates of a PEM file.
+///
+/// # Errors
+/// [`Outcome::Setup`] when it cannot be read or holds none.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, Outcome> {
     let wrong = |why: String| Outcome::Setup(format!("{}: {why}", path.display()));
     let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
     let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(chain(&error)))?;

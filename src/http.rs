@@ -11,7 +11,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
     routing::get,
@@ -96,7 +96,12 @@ async fn every_answer(request: Request, next: Next) -> Response {
     set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "ETag, Date, Retry-After, Link");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    if !embeddable {
+    if embeddable {
+        // Pages bring their own; this is for errors in their place.
+        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors *");
+        set(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+        set(HeaderName::from_static("cross-origin-embedder-policy"), "require-corp");
+    } else {
         set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
         set(header::X_FRAME_OPTIONS, "DENY");
     }
@@ -131,6 +136,7 @@ async fn index(State(site): State<Arc<Site>>, uri: Uri, request: Request) -> Res
         .collect();
     let body = crate::document::encode(&serde_json::json!({
         "version": "v1",
+        "recorded": snapshot.recorded,
         "software": concat!("banggia ", env!("CARGO_PKG_VERSION")),
         "documents": documents,
         "feeds": snapshot.feeds.iter().map(|feed| feed.state.feed.id).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use providers::{
     AsOf, Feed, Fx, Gold, Kind, Quote, Reason, Sheet, Term, VIETNAM, WeightUnit, convert_weight,
 };
@@ -56,6 +56,8 @@ pub struct Case<'a> {
     pub sheet: &'a Sheet,
     /// Keys of the last accepted answer of the same source; empty for a first one.
     pub last_keys: &'a [String],
+    /// The newest day of the last accepted answer of the same source, where it stated one.
+    pub last_day: Option<Date>,
     /// The reference bank's middle rate of a currency, where it is fresh enough.
     pub reference: &'a dyn Fn(&str) -> Option<Decimal>,
     /// Now.
@@ -78,6 +80,11 @@ struct Rule {
 
 /// In this order; a refused row is out of the later rules' sight.
 const RULES: &[Rule] = &[
+    Rule {
+        name: "older",
+        question: "Is the source's day no earlier than that of its last board?",
+        find: older,
+    },
     Rule { name: "future_date", question: "Is the source's date at most a day ahead?", find: future_date },
     Rule {
         name: "out_of_band",
@@ -126,6 +133,17 @@ pub fn judge(case: &Case<'_>) -> Judgement {
         quotes.clear();
     }
     Judgement { verdict, accepted: quotes, reasons, trail }
+}
+
+/// A page out of an old cache looks as new as any other, but for its date.
+fn older(case: &Case<'_>, _: &[Quote]) -> Vec<Finding> {
+    match (case.sheet.as_of.day(), case.last_day) {
+        (Some(day), Some(last)) if day < last => {
+            let message = format!("the source's day {day} is before {last}, the day of its last board");
+            vec![Finding::Answer(Reason::new("older", message))]
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn future_date(case: &Case<'_>, _: &[Quote]) -> Vec<Finding> {
@@ -414,6 +432,7 @@ mod tests {
             feed: providers::feed(feed).unwrap().1,
             sheet: &sheet,
             last_keys: &last_keys,
+            last_day: None,
             reference: &|_| None,
             now: at("2026-09-30T10:00:00+07:00"),
         });
@@ -480,6 +499,7 @@ mod tests {
                 feed,
                 sheet: &sheet,
                 last_keys: &[],
+                last_day: None,
                 reference,
                 now: at("2026-09-30T10:00:00+07:00"),
             })
@@ -509,7 +529,8 @@ mod tests {
         };
         let feed = providers::feed("bidv.deposit").unwrap().1;
         let now = at("2026-09-30T10:00:00+07:00");
-        let judgement = judge(&Case { feed, sheet: &sheet, last_keys: &[], reference: &|_| None, now });
+        let judgement =
+            judge(&Case { feed, sheet: &sheet, last_keys: &[], last_day: None, reference: &|_| None, now });
         assert_eq!(judgement.verdict, Verdict::Reject);
         assert_eq!(judgement.reasons.last().unwrap().code, "incomplete");
     }
@@ -592,6 +613,21 @@ mod tests {
         let mut three = two;
         three.push(fx("GBP", None, Some(dec!(34310)), None));
         assert_eq!(run("bidv.fx", three, AsOf::Unstated, &last).0, Verdict::Accept);
+    }
+
+    #[test]
+    fn a_board_of_an_earlier_day_than_the_last_one_is_refused() {
+        let feed = providers::feed("bidv.fx").unwrap().1;
+        let verdict = |as_of| {
+            let sheet = Sheet { as_of, quotes: vec![USD()], refused: Vec::new() };
+            let last_day = Some("2026-09-30".parse().unwrap());
+            let now = at("2026-09-30T10:00:00+07:00");
+            judge(&Case { feed, sheet: &sheet, last_keys: &[], last_day, reference: &|_| None, now }).verdict
+        };
+        assert_eq!(verdict(AsOf::At(at("2026-09-30T00:10:00+07:00"))), Verdict::Accept);
+        assert_eq!(verdict(AsOf::At(at("2026-09-29T23:50:00+07:00"))), Verdict::Reject);
+        assert_eq!(verdict(AsOf::On("2026-09-29".parse().unwrap())), Verdict::Reject);
+        assert_eq!(verdict(AsOf::Unstated), Verdict::Accept);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    board::{FeedState, Shared, SourceState, Standing, Update},
+    board::{FeedState, Served, Shared, SourceState, Standing, Update},
     clock::{Clock, later},
     config,
     fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
@@ -50,6 +50,8 @@ pub struct Shop {
     pub store: Arc<Store>,
     /// Keys of sources.
     pub secrets: Secrets,
+    /// What is cut out of every reason before anybody sees it.
+    pub sensitive: Vec<String>,
     /// Tasks that shutdown waits for.
     pub tracker: TaskTracker,
     /// Served values, for the reference bank.
@@ -67,6 +69,16 @@ pub enum RunEnd {
     Good,
     /// Nothing usable; the codes of the failures.
     Failed(Vec<String>),
+}
+
+impl Shop {
+    /// A reason without secrets: sources like to repeat what they were asked with.
+    #[must_use]
+    pub fn discreet(&self, reason: Reason) -> Reason {
+        let message =
+            self.sensitive.iter().fold(reason.message, |message, word| message.replace(word, "<redacted>"));
+        Reason { message, ..reason }
+    }
 }
 
 /// Counts how the first run of every feed ended, to say once that nobody could be reached.
@@ -109,6 +121,8 @@ pub struct Worker {
     /// The feed's fixed offset from its due runs, so that feeds do not all ask in the same second.
     offset: Duration,
     run: usize,
+    /// When the last good run began.
+    good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
 }
 
@@ -183,7 +197,7 @@ impl Worker {
     ) -> (Self, mpsc::Sender<RunNow>) {
         let (sender, runs) = mpsc::channel(4);
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
-        (Self { shop, config, state, bell, runs, offset, run: 0, memory }, sender)
+        (Self { shop, config, state, bell, runs, offset, run: 0, good_since: None, memory }, sender)
     }
 
     /// Works until `stop`. `first`: when to run for the first time without a bell, if a run was missed.
@@ -209,17 +223,24 @@ impl Worker {
                         () = stop.cancelled() => break,
                         () = tokio::time::sleep(self.offset) => {}
                     }
+                    if self.is_answered() {
+                        continue;
+                    }
                 }
                 run = self.runs.recv() => match run {
                     Some(sender) => answer = Some(sender),
                     None => break,
                 },
             }
+            let began = self.shop.clock.now();
             let end = tokio::select! {
                 () = stop.cancelled() => break,
                 end = AssertUnwindSafe(self.refresh()).catch_unwind() => end,
             };
             let end = end.unwrap_or_else(|_| self.panicked());
+            if end == RunEnd::Good {
+                self.good_since = Some(began);
+            }
             wake = self.retry_at(&end);
             self.set_next(wake);
             if std::mem::take(&mut fresh_start) {
@@ -234,6 +255,12 @@ impl Worker {
                 break;
             }
         }
+    }
+
+    /// Whether a good run has begun since the last due one: a back-off that ended, or somebody who asked, was first.
+    fn is_answered(&self) -> bool {
+        let due = self.state.rules.schedule.last(self.shop.clock.now());
+        self.good_since.zip(due).is_some_and(|(began, due)| began >= due)
     }
 
     /// A panic ends its run and nothing else: values are kept as they were, the next run comes after a back-off.
@@ -261,9 +288,18 @@ impl Worker {
         )
     }
 
+    /// The next run that will ask somebody: a due one, or the end of a back-off, but none while all sources wait.
     fn set_next(&mut self, wake: Option<tokio::time::Instant>) {
         let now = self.shop.clock.now();
-        let due = self.state.rules.schedule.after(now).map(|due| later(due, self.offset));
+        let waits = || {
+            self.state.sources.iter().filter(|state| state.standing == Standing::On).map(|state| {
+                self.memory.get(state.source.id).and_then(|memory| memory.not_before).unwrap_or(now)
+            })
+        };
+        let from = waits().min().unwrap_or(now).max(now);
+        // Due at the very second at which a wait ends counts.
+        let from = Timestamp::from_second(from.as_second() - i64::from(from > now)).unwrap_or(from);
+        let due = self.state.rules.schedule.after(from).map(|due| later(due, self.offset));
         let retry = wake.map(|at| later(now, at.saturating_duration_since(tokio::time::Instant::now())));
         self.state.next_refresh_at = match (due, retry) {
             (Some(due), Some(retry)) => Some(due.min(retry)),
@@ -307,14 +343,14 @@ impl Worker {
                 Ok(gave) => {
                     let (outcome, changed) = self.settle(at, gave).await;
                     good = true;
-                    if source.whole {
+                    if source.whole && !self.lacks() {
                         tracing::info!(feed = feed.id, source = source.id, outcome, changed, ms, "fetch");
                         break;
                     }
                     (outcome.to_owned(), changed)
                 }
                 Err(trouble) => {
-                    let reason = trouble.reason();
+                    let reason = self.shop.discreet(trouble.reason());
                     self.fail(at, source, &trouble, &reason).await;
                     let code = reason.code.to_string();
                     tracing::warn!(feed = feed.id, source = source.id, outcome = %code, reason = %reason.message, ms, "fetch");
@@ -343,6 +379,13 @@ impl Worker {
         let at = self.state.sources.iter().position(|state| state.source.id == source)?;
         let source = self.state.sources.get(at)?.source;
         Some(self.ask(source, at, 0).await)
+    }
+
+    /// Whether some figure is stale that another source may have: sources are in order for each figure, not for
+    /// the feed. What has expired is not asked after for ever.
+    fn lacks(&self) -> bool {
+        let served = Arc::new(self.state.clone()).serve(self.shop.clock.now());
+        served.quotes.iter().any(|quote| quote.status == crate::board::Status::Stale)
     }
 
     /// All ways of asking one source, until one gives a board.
@@ -411,6 +454,7 @@ impl Worker {
                         return Err(Trouble::Judged(sheet, judgement));
                     }
                     for reason in &judgement.reasons {
+                        let reason = self.shop.discreet(reason.clone());
                         tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused");
                     }
                     // Only the answer to the first request can be asked for conditionally.
@@ -457,6 +501,9 @@ impl Worker {
             feed: self.state.feed,
             sheet,
             last_keys: self.state.sources.get(at).map_or(&[], |state| state.last_keys.as_slice()),
+            last_day: self.state.sources.get(at).and_then(|state| {
+                state.last_keys.iter().filter_map(|key| state.kept.get(key)?.as_of.day()).max()
+            }),
             reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
             now: self.shop.clock.now(),
         })
@@ -465,6 +512,7 @@ impl Worker {
     /// Takes an accepted answer over and keeps it.
     async fn settle(&mut self, at: usize, gave: Gave) -> (&'static str, usize) {
         let now = self.shop.clock.now();
+        let served = Arc::new(self.state.clone()).serve(now);
         let Some(state) = self.state.sources.get_mut(at) else { return ("ok", 0) };
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
@@ -474,7 +522,7 @@ impl Worker {
             Gave::Sheet(sheet, judgement, validators) => {
                 memory.validators = validators;
                 memory.read_in_full_at = Some(now);
-                ("ok", take_over(state, &judgement.accepted, sheet.as_of, now))
+                ("ok", take_over(state, &served.quotes, &judgement.accepted, sheet.as_of, now))
             }
         };
         let changed = kept.iter().filter(|(_, changed)| *changed).count();
@@ -535,14 +583,25 @@ fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
         .collect()
 }
 
-/// Replaces what was kept by what was accepted; quotes that are missing age, they are not deleted.
-fn take_over(state: &mut SourceState, accepted: &[Quote], as_of: AsOf, now: Timestamp) -> Vec<(Kept, bool)> {
+/// Replaces what was kept by what was accepted; quotes that are missing age, they are not deleted. A change is a
+/// change of what is served, whichever source that came from.
+fn take_over(
+    state: &mut SourceState,
+    served: &[Served],
+    accepted: &[Quote],
+    as_of: AsOf,
+    now: Timestamp,
+) -> Vec<(Kept, bool)> {
     state.last_keys = accepted.iter().map(Quote::key).collect();
+    let served: HashMap<String, &Kept> =
+        served.iter().map(|served| (served.kept.quote.key(), &served.kept)).collect();
     accepted
         .iter()
         .map(|quote| {
-            let (kept, changed) = renew(state.kept.get(&quote.key()), quote, quote.as_of(as_of), now);
-            state.kept.insert(quote.key(), kept.clone());
+            let key = quote.key();
+            let before = served.get(&key).copied().or_else(|| state.kept.get(&key));
+            let (kept, changed) = renew(before, quote, quote.as_of(as_of), now);
+            state.kept.insert(key, kept.clone());
             (kept, changed)
         })
         .collect()
@@ -585,6 +644,7 @@ mod tests {
             fetcher: Fetcher::Live(crate::fetch::Live::new(&config.fetch, clock)),
             store,
             secrets: Secrets::default(),
+            sensitive: Vec::new(),
             tracker: TaskTracker::new(),
             snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(crate::board::Snapshot::of(Vec::new()))),
             board: mpsc::channel(1).0,

@@ -92,6 +92,15 @@ impl Schedule {
         Timestamp::from_second(next.timestamp()).ok()
     }
 
+    /// The last run at or before `at`.
+    #[must_use]
+    pub fn last(&self, at: Timestamp) -> Option<Timestamp> {
+        let at: DateTime<FixedOffset> =
+            DateTime::from_timestamp(at.as_second(), 0)?.with_timezone(&vietnam());
+        let last = self.cron.find_previous_occurrence(&at, true).ok()?;
+        Timestamp::from_second(last.timestamp()).ok()
+    }
+
     /// The next `n` runs after `at`.
     #[must_use]
     pub fn runs(&self, at: Timestamp, n: usize) -> Vec<Timestamp> {
@@ -239,6 +248,13 @@ mod tests {
             six.runs(at("2026-09-30T10:05:00+07:00"), 2),
             [at("2026-09-30T10:05:02+07:00"), at("2026-09-30T10:05:04+07:00")]
         );
+    }
+
+    #[test]
+    fn the_last_run_includes_this_second() {
+        let schedule: Schedule = "*/10 8-17 * * Mon-Fri".parse().unwrap();
+        assert_eq!(schedule.last(at("2026-09-30T10:10:00+07:00")), Some(at("2026-09-30T10:10:00+07:00")));
+        assert_eq!(schedule.last(at("2026-10-05T07:59:59+07:00")), Some(at("2026-10-02T17:50:00+07:00")));
     }
 
     #[test]

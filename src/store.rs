@@ -48,7 +48,9 @@ pub enum StoreError {
     #[error("the store {0} cannot be written: {1}")]
     ReadOnly(String, String),
     /// A file that this program did not write.
-    #[error("the store {0} cannot be used: {1}")]
+    #[error(
+        "the store {0} cannot be used: {1}; it is left as it is, move it away to start with an empty one"
+    )]
     Unusable(String, String),
     /// Written by a later version.
     #[error(

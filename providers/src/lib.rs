@@ -44,6 +44,26 @@ pub const VIETNAM: Offset = Offset::constant(7);
 pub const INSTITUTIONS: &[&Institution] =
     &[&doji::DOJI, &tpbank::TPBANK, &bidv::BIDV, &vietcombank::VIETCOMBANK, &ocb::OCB];
 
+/// Gold products by the names that this project gives them, in the order in which documents list them. Each may
+/// have the suffix `-wholesale`.
+pub const PRODUCTS: &[&str] = &[
+    "sjc-bar",
+    "bar",
+    "avpl-bar",
+    "ring-9999",
+    "raw-9999",
+    "raw-999",
+    "raw-18k",
+    "raw-16k",
+    "raw-15k",
+    "raw-14k",
+    "raw-10k",
+    "jewelry-9999",
+    "jewelry-999",
+    "jewelry-99",
+    "jewelry-24k",
+];
+
 /// A house that publishes prices.
 #[derive(Debug)]
 pub struct Institution {

@@ -43,6 +43,18 @@ pub enum AsOf {
     Unstated,
 }
 
+impl AsOf {
+    /// The day in Vietnam, where anything is stated.
+    #[must_use]
+    pub fn day(self) -> Option<Date> {
+        match self {
+            Self::At(at) => Some(crate::VIETNAM.to_datetime(at).date()),
+            Self::On(day) => Some(day),
+            Self::Unstated => None,
+        }
+    }
+}
+
 /// ISO 4217 code of the money in which a figure is quoted.
 pub type Currency = Cow<'static, str>;
 
@@ -332,7 +344,11 @@ impl Quote {
     pub fn same_figures(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Gold(a), Self::Gold(b)) => {
-                (a.unit, &a.currency, a.buy, a.sell) == (b.unit, &b.currency, b.buy, b.sell)
+                let per_luong = |gold: &Gold| {
+                    [gold.buy, gold.sell]
+                        .map(|side| convert_weight(side?, gold.unit, WeightUnit::Luong, &gold.currency))
+                };
+                a.currency == b.currency && per_luong(a) == per_luong(b)
             }
             (Self::Fx(a), Self::Fx(b)) => {
                 (a.per, a.buy_cash, a.buy_transfer, a.sell, a.sell_cash)

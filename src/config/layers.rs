@@ -96,17 +96,8 @@ impl Layers {
     }
 
     fn unknown(&self, key: &str) -> String {
-        let nearest = self
-            .known
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(known, key), known))
-            .min_by_key(|(distance, known)| (*distance, known.len()));
-        match nearest {
-            Some((distance, known)) if distance <= 4.max(key.len() / 4) => {
-                format!("unknown key {key}; did you mean {known}?")
-            }
-            _ => format!("unknown key {key}; all keys with their defaults are printed by `banggia check`"),
-        }
+        let nearest = self.known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+        format!("unknown key {key}; did you mean {}?", nearest.map_or("another", String::as_str))
     }
 
     pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
@@ -154,14 +145,8 @@ impl Layers {
                 .values
                 .into_iter()
                 .map(|(key, (value, origin))| {
-                    let secret = key.starts_with("secrets.")
-                        && !matches!(&value, Value::String(text) if text.is_empty());
-                    let hidden = secret || is_credential(&key);
-                    (
-                        key,
-                        if hidden { Value::String("<redacted>".to_owned()) } else { redact_userinfo(value) },
-                        origin,
-                    )
+                    let value = printable(&key, value);
+                    (key, value, origin)
                 })
                 .collect(),
         })
@@ -239,10 +224,8 @@ impl Layers {
                     problems.push(self.problem(&format!("{key}.headers.{header}"), "not an HTTP header"));
                 }
             }
-            if let Some(path) = source.ca_file.as_ref().filter(|path| !path.is_file()) {
-                problems.push(
-                    self.problem(&format!("{key}.ca_file"), &format!("{} is not a file", path.display())),
-                );
+            if let Some(Err(outcome)) = source.ca_file.as_deref().map(crate::fetch::certificates) {
+                problems.push(self.problem(&format!("{key}.ca_file"), &outcome.to_string()));
             }
         }
     }
@@ -270,6 +253,15 @@ impl Layers {
         for name in &panel.deposits.providers {
             provider("deposits.providers", name, Kind::Deposit);
         }
+        for pick in &panel.gold {
+            let product = pick.product.strip_suffix("-wholesale").unwrap_or(&pick.product);
+            if !providers::PRODUCTS.contains(&product) {
+                let allowed = providers::PRODUCTS.join(", ");
+                let why =
+                    format!("\"{product}\" is no product; allowed are {allowed}, each also with -wholesale");
+                problems.push(self.problem("widgets.panel.gold", &why));
+            }
+        }
         for code in &panel.fx.currencies {
             if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
                 problems.push(self.problem(
@@ -289,6 +281,12 @@ impl Layers {
                     &format!("\"{}\" is no widget; allowed are {}", preset.widget, WIDGETS.join(", ")),
                 ));
             }
+            for ancestor in &preset.frame_ancestors {
+                if !is_ancestor(ancestor) {
+                    let why = format!("\"{ancestor}\" is neither an origin such as https://example.vn nor *");
+                    problems.push(self.problem(&format!("presets.{name}.frame_ancestors"), &why));
+                }
+            }
             if let Some(theme) =
                 preset.theme.as_ref().filter(|theme| theme.parse::<widgets::Theme>().is_err())
             {
@@ -305,24 +303,37 @@ impl Layers {
     }
 }
 
-/// A header that usually carries a key.
-fn is_credential(key: &str) -> bool {
-    key.split_once(".headers.").is_some_and(|(_, header)| {
-        let header = header.to_lowercase();
-        ["authorization", "cookie", "token", "key", "secret"].iter().any(|word| header.contains(word))
-    })
+/// Goes into a Content-Security-Policy as it is, so it is an origin and nothing else.
+fn is_ancestor(text: &str) -> bool {
+    let origin =
+        || Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text.trim_end_matches('/'));
+    text == "*" || (text.starts_with("http") && origin())
 }
 
-/// A proxy's or a store's password is not printed.
-fn redact_userinfo(value: Value) -> Value {
-    match &value {
-        Value::String(text) => match Url::parse(text) {
-            Ok(mut url) if url.password().is_some() => {
+/// A header that usually carries a key.
+pub(super) fn is_credential(header: &str) -> bool {
+    let header = header.to_lowercase();
+    ["authorization", "cookie", "token", "key", "secret"].iter().any(|word| header.contains(word))
+}
+
+/// What `check` may print of a value: no secret, no credential of a header or an address.
+fn printable(key: &str, value: Value) -> Value {
+    let text = value.as_str().unwrap_or_default();
+    let hidden = (key.starts_with("secrets.") && !text.is_empty())
+        || key.split_once(".headers.").is_some_and(|(_, header)| is_credential(header));
+    if hidden {
+        return Value::String("<redacted>".to_owned());
+    }
+    match Url::parse(text) {
+        Ok(mut url) if url.has_host() && (url.password().is_some() || url.query().is_some()) => {
+            if url.password().is_some() {
                 let _ = url.set_password(Some("redacted"));
-                Value::String(url.into())
             }
-            _ => value,
-        },
+            if url.query().is_some() {
+                url.set_query(Some("redacted"));
+            }
+            Value::String(url.into())
+        }
         _ => value,
     }
 }
@@ -335,6 +346,11 @@ fn typed(text: &str, default: Option<&Value>, key: &str) -> Result<Value, &'stat
         Some(Value::Integer(_)) => text.parse().map(Value::Integer).map_err(|_| "a whole number"),
         Some(Value::Array(_)) | None if list || default.is_some() => {
             let numbers = matches!(default, Some(Value::Array(items)) if matches!(items.first(), Some(Value::Integer(_))));
+            if text.trim_start().starts_with('[') {
+                let table: Table =
+                    format!("list = {text}").parse().map_err(|_| "a list such as [\"a\", \"b\"]")?;
+                return table.get("list").cloned().ok_or("a list");
+            }
             text.split(',')
                 .map(str::trim)
                 .filter(|item| !item.is_empty())

@@ -1,6 +1,12 @@
 //! Values that cannot hold nonsense: each is read from its text, or refused with what is allowed.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use jiff::civil::Date;
 use rust_decimal::Decimal;
@@ -8,6 +14,55 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::GoldPick;
+
+/// An address to listen on, with an example where there is none.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        D::Error::custom(format!("\"{text}\" is not a socket address such as 127.0.0.1:8080 or [::1]:8080"))
+    })
+}
+
+/// A text that fits into an HTTP header.
+pub(super) fn header_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() || text.parse::<reqwest::header::HeaderValue>().is_err() {
+        return Err(D::Error::custom(
+            "must be one line of visible characters, such as \"banggia/1 (+https://…)\"",
+        ));
+    }
+    Ok(text)
+}
+
+/// An address or a network: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its address.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("\"{text}\" is neither an address such as 10.0.0.1 nor a network such as 10.0.0.0/8");
+        let (address, prefix) =
+            text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| wrong())?;
+        if prefix > most { Err(wrong()) } else { Ok(Self { address, prefix }) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
 
 /// A length of time: `30s`, `15m`, `72h`, `14d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,15 +12,17 @@ use widgets::{Lang, PanelOptions, Theme};
 use super::{Problem, Site, pairs, problem::Parameter, respond};
 
 const HOME: &str = include_str!("home.html");
+const RECORDED: &str = "<p class=\"recorded\">Số liệu mẫu, không phải giá hiện tại</p>";
 const HOME_CSS: &str = include_str!("home.css");
 
 /// What this is, the panel, and where to go on. The gallery takes this place later.
 pub(super) async fn home(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let recorded = if site.snapshot.load().recorded { RECORDED } else { "" };
     let base = site.public_url.as_str().trim_end_matches('/');
     let mut response = respond::fixed(
         request.headers(),
         "text/html; charset=utf-8",
-        HOME.replace("{base}", &escape(base)).into(),
+        HOME.replace("{base}", &escape(base)).replace("{recorded}", recorded).into(),
     );
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
@@ -61,8 +63,6 @@ pub(super) async fn panel(State(site): State<Arc<Site>>, uri: Uri, request: Requ
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
-    headers.insert("cross-origin-embedder-policy", HeaderValue::from_static("require-corp"));
     response
 }
 

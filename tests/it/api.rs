@@ -151,7 +151,7 @@ async fn every_quote_and_feed_has_the_keys_of_the_contract() {
         assert_eq!((&feed["held"], &feed["missed"]), (&json!([]), &json!(0)));
         assert!(feed["schedule"].is_string());
         for source in feed["sources"].as_array().unwrap() {
-            for key in ["id", "state", "reason", "last_attempt", "last_outcome", "url", "via"] {
+            for key in ["id", "state", "reason", "last_attempt_at", "last_outcome", "url", "via"] {
                 assert!(source.get(key).is_some(), "{key} is missing in {source}");
             }
         }

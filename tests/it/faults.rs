@@ -393,3 +393,125 @@ async fn compressed_answers_are_read_and_nobody_else_is_imitated() {
         house.app.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a22_secrets_are_cut_out_of_what_a_source_repeats() {
+    let house = House::with(
+        |bank| {
+            let location = bank.url("/login?api_key=CANARY-0815");
+            bank.script(&path("doji.gold", "xml"), [Reply::status(302).with("Location", location)]);
+            let said = "{\"success\":false,\"message\":\"key CANARY-0815 and CANARY-TOKEN are bad\"}";
+            bank.script(&path("doji.gold", "vangtoday"), [Reply::ok(said)]);
+        },
+        |text| {
+            let text = text.replace("/doji.gold/vangtoday\"", "/doji.gold/vangtoday?token=CANARY-TOKEN\"");
+            format!("{text}[secrets]\ndoji_api_key = \"CANARY-0815\"\n")
+        },
+    )
+    .await;
+    house.settled().await;
+    house.refresh("doji.gold").await;
+    let hit = &house.bank.hits(&path("doji.gold", "xml"))[0].target;
+    assert!(hit.contains("api_key=CANARY-0815"), "it is sent: {hit}");
+    let feeds = house.get("/v1/feeds").await.text().await.unwrap();
+    assert!(
+        feeds.contains("/login, which is not followed") && feeds.contains("key \\u003credacted"),
+        "{feeds}"
+    );
+    let file = house.folder.path().join("banggia.db");
+    house.app.stop().await;
+    for text in [feeds.into_bytes(), std::fs::read(file).unwrap()] {
+        assert!(!text.windows(6).any(|window| window == b"CANARY"), "neither shown nor stored");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_source_is_no_change_of_value() {
+    let json = recorded("vietcombank.fx", "json", 0, None);
+    let rows: Value = serde_json::from_slice(&json).unwrap();
+    let rows = rows["Data"].as_array().unwrap().iter().fold(String::new(), |rows, row| {
+        let text = |key: &str| row[key].as_str().unwrap().to_owned();
+        let (code, cash, transfer, sell) =
+            (text("currencyCode"), text("cash"), text("transfer"), text("sell"));
+        format!(
+            "{rows}<Exrate CurrencyCode=\"{code}\" Buy=\"{cash}\" Transfer=\"{transfer}\" Sell=\"{sell}\" />"
+        )
+    });
+    let xml = format!("<ExrateList><DateTime>9/29/2026 3:00:00 PM</DateTime>{rows}</ExrateList>");
+    let house = House::with(
+        |bank| {
+            bank.script(&path("vietcombank.fx", "json"), [Reply::ok(json), Reply::status(404)]);
+            bank.script(&path("vietcombank.fx", "xml"), [Reply::ok(xml)]);
+        },
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    let before = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+    house
+        .wait("a second passed", |_| {
+            jiff_now()
+                > before["changed_at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second()
+        })
+        .await;
+    assert_eq!(house.refresh("vietcombank.fx").await, RunEnd::Good);
+    let feed = house.feed("vietcombank.fx").await;
+    assert_eq!(source(&feed, "xml")["last_outcome"], "ok");
+    let after = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+    assert_eq!(after["changed_at"], before["changed_at"]);
+    assert_eq!(after["change_sell"], Value::Null, "there never was another value");
+    house.app.stop().await;
+}
+
+fn jiff_now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_figure_that_the_first_source_lost_comes_from_the_next_one() {
+    let bar = "<Row Name='DOJI HN lẻ' Key='x' Sell='142,000' Buy='139,000' />";
+    let ring = "<Row Name='Nhẫn Tròn 9999 Hưng Thịnh Vượng' Key='y' Sell='14,100' Buy='13,800' />";
+    let xml = |rows: &str| {
+        Reply::ok(format!(
+            "<GoldList><DGPlist>{bar}</DGPlist><JewelryList>{bar}{rows}</JewelryList></GoldList>"
+        ))
+    };
+    let catalogue = r#"{"success":true,"timestamp":1790670600,"prices":{
+        "DOHNL":{"name":"DOJI HN","buy":139000000,"sell":142000000,"currency":"VND"},
+        "DOJINHTV":{"name":"ring","buy":138100000,"sell":141100000,"currency":"VND"}}}"#;
+    // Due every second: what is not read again is stale two seconds later.
+    let hcm = "<Row Name='DOJI HCM lẻ' Sell='142,000' Buy='139,000' /><Row Name='Giá Nguyên Liệu 18K' Sell='-' Buy='10,360' />";
+    let house = House::with(
+        |bank| {
+            bank.script(&path("doji.gold", "xml"), [xml(&format!("{hcm}{ring}")), xml(hcm)]);
+            bank.script(&path("doji.gold", "vangtoday"), [Reply::ok(catalogue)]);
+        },
+        |text| {
+            let text = text.replace(
+                "[feeds.doji.gold]\nschedule = \"0 3 1 1 *\"",
+                "[feeds.doji.gold]\nstale_after = \"1s\"\nschedule = \"* * * * * *\"",
+            );
+            format!("{text}[secrets]\ndoji_api_key = \"k\"\n")
+        },
+    )
+    .await;
+    house
+        .wait("the stand-in was asked", |feeds| {
+            let feed =
+                feeds["feeds"].as_array().unwrap().iter().find(|feed| feed["id"] == "doji.gold").unwrap();
+            source(feed, "vangtoday")["last_outcome"] == "ok"
+        })
+        .await;
+    let ring = house.quote("/v1/gold", "doji.gold.ring-9999").await;
+    assert_eq!(
+        (&ring["via"], &ring["buy"], &ring["change_buy"]),
+        (&json!("vang.today"), &json!("138100000"), &json!("100000"))
+    );
+    let bar = house.quote("/v1/gold", "doji.gold.sjc-bar.hanoi").await;
+    assert_eq!(
+        (&bar["via"], &bar["source"]),
+        (&Value::Null, &json!("xml")),
+        "the first source keeps what it has"
+    );
+    house.app.stop().await;
+}

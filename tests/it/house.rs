@@ -118,7 +118,7 @@ impl House {
     pub async fn settled(&self) {
         self.wait("every feed was asked", |feeds| {
             feeds["feeds"].as_array().unwrap().iter().all(|feed| {
-                feed["sources"].as_array().unwrap().iter().any(|source| !source["last_attempt"].is_null())
+                feed["sources"].as_array().unwrap().iter().any(|source| !source["last_attempt_at"].is_null())
             })
         })
         .await;

@@ -53,7 +53,14 @@ fn accepted(feed: &'static Feed, source: &'static Source, bytes: &[u8]) -> Vec<Q
     let parsed = (source.parse)(&answer);
     assert!(started.elapsed().as_secs() < 5, "{} {} took {:?}", feed.id, source.id, started.elapsed());
     let Ok(Parsed::Sheet(sheet)) = parsed else { return Vec::new() };
-    let judgement = judge(&Case { feed, sheet: &sheet, last_keys: &[], reference: &|_| None, now: now() });
+    let judgement = judge(&Case {
+        feed,
+        sheet: &sheet,
+        last_keys: &[],
+        last_day: None,
+        reference: &|_| None,
+        now: now(),
+    });
     if judgement.verdict == Verdict::Accept { judgement.accepted } else { Vec::new() }
 }
 
