@@ -204,6 +204,45 @@ fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("b.toml"), "[feeds.tpbank.gold]\nschedule = \"* * * * * *\"\n")
+        .unwrap();
+    let mut child = banggia(folder.path())
+        .args(["--config", "b.toml", "--replay", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    let public = loop {
+        line.clear();
+        log.read_line(&mut line).unwrap();
+        if let Some((_, address)) = line.split_once("public listener on http://") {
+            break address.trim().to_owned();
+        }
+    };
+    drop(log);
+    let checked = || {
+        let mut stream = std::net::TcpStream::connect(&public).unwrap();
+        write!(stream, "GET /v1/gold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let gold: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        gold["feeds"][1]["checked_at"].as_str().map(str::to_owned)
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while seen.len() < 3 {
+        seen.extend(checked());
+        assert!(std::time::Instant::now() < deadline, "refreshes go on: {seen:?}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn without_a_network_serve_says_so_in_one_line_and_how_to_look_at_recorded_answers() {
     let folder = tempfile::tempdir().unwrap();
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
