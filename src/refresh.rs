@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    board::{FeedState, Served, Shared, SourceState, Standing, Update},
+    board::{FeedState, Shared, SourceState, Standing, Status, Update},
     clock::{Clock, later},
     config,
     fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
@@ -310,55 +310,40 @@ impl Worker {
     async fn refresh(&mut self) -> RunEnd {
         let run = self.run;
         self.run += 1;
+        let feed = self.state.feed.id;
         let mut good = false;
         let mut failures = Vec::new();
         for at in 0..self.state.sources.len() {
-            let Some((source, feed)) = self
-                .state
-                .sources
-                .get(at)
-                .filter(|state| state.standing == Standing::On)
-                .map(|state| (state.source, self.state.feed))
+            let Some(state) = self.state.sources.get(at).filter(|state| state.standing == Standing::On)
             else {
                 continue;
             };
+            let source = state.source;
             let now = self.shop.clock.now();
-            if self
-                .memory
-                .get(source.id)
-                .and_then(|memory| memory.not_before)
-                .is_some_and(|until| until > now)
-            {
-                if let Some(reason) =
-                    self.state.sources.get(at).and_then(|state| state.last.as_ref()?.reason.clone())
-                {
-                    failures.push(reason);
-                }
+            let waits_until = self.memory.get(source.id).and_then(|memory| memory.not_before);
+            if waits_until.is_some_and(|until| until > now) {
+                failures.extend(state.last.as_ref().and_then(|last| last.reason.clone()));
                 continue;
             }
             let started = std::time::Instant::now();
             let result = self.ask(source, at, run).await;
             let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let (outcome, changed) = match result {
+            match result {
                 Ok(gave) => {
                     let (outcome, changed) = self.settle(at, gave).await;
+                    tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
-                        tracing::info!(feed = feed.id, source = source.id, outcome, changed, ms, "fetch");
                         break;
                     }
-                    (outcome.to_owned(), changed)
                 }
                 Err(trouble) => {
                     let reason = self.shop.discreet(trouble.reason());
                     self.fail(at, source, &trouble, &reason).await;
-                    let code = reason.code.to_string();
-                    tracing::warn!(feed = feed.id, source = source.id, outcome = %code, reason = %reason.message, ms, "fetch");
+                    tracing::warn!(feed, source = source.id, outcome = %reason.code, reason = %reason.message, ms, "fetch");
                     failures.push(reason);
-                    continue;
                 }
-            };
-            tracing::info!(feed = feed.id, source = source.id, %outcome, changed, ms, "fetch");
+            }
         }
         if good {
             self.state.failure = None;
@@ -385,7 +370,7 @@ impl Worker {
     /// the feed. What has expired is not asked after for ever.
     fn lacks(&self) -> bool {
         let served = Arc::new(self.state.clone()).serve(self.shop.clock.now());
-        served.quotes.iter().any(|quote| quote.status == crate::board::Status::Stale)
+        served.quotes.iter().any(|quote| quote.status == Status::Stale)
     }
 
     /// All ways of asking one source, until one gives a board.
@@ -512,7 +497,7 @@ impl Worker {
     /// Takes an accepted answer over and keeps it.
     async fn settle(&mut self, at: usize, gave: Gave) -> (&'static str, usize) {
         let now = self.shop.clock.now();
-        let served = Arc::new(self.state.clone()).serve(now);
+        let before = self.replaced_by(at, now);
         let Some(state) = self.state.sources.get_mut(at) else { return ("ok", 0) };
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
@@ -522,7 +507,7 @@ impl Worker {
             Gave::Sheet(sheet, judgement, validators) => {
                 memory.validators = validators;
                 memory.read_in_full_at = Some(now);
-                ("ok", take_over(state, &served.quotes, &judgement.accepted, sheet.as_of, now))
+                ("ok", take_over(state, &before, &judgement.accepted, sheet.as_of, now))
             }
         };
         let changed = kept.iter().filter(|(_, changed)| *changed).count();
@@ -531,6 +516,19 @@ impl Worker {
         let (source, keys) = (state.source.id, state.last_keys.clone());
         self.keep(source, attempt, kept, keys).await;
         (outcome, changed)
+    }
+
+    /// What is served of this feed and would give way to the source at `at`: all but the fresh figures of sources
+    /// before it.
+    fn replaced_by(&self, at: usize, now: Timestamp) -> HashMap<String, Kept> {
+        let rank = |source: &Source| self.state.sources.iter().position(|state| state.source.id == source.id);
+        Arc::new(self.state.clone())
+            .serve(now)
+            .quotes
+            .into_iter()
+            .filter(|served| served.status != Status::Fresh || rank(served.source) >= Some(at))
+            .map(|served| (served.kept.quote.key(), served.kept))
+            .collect()
     }
 
     async fn fail(&mut self, at: usize, source: &'static Source, trouble: &Trouble, reason: &Reason) {
@@ -587,19 +585,17 @@ fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
 /// change of what is served, whichever source that came from.
 fn take_over(
     state: &mut SourceState,
-    served: &[Served],
+    before: &HashMap<String, Kept>,
     accepted: &[Quote],
     as_of: AsOf,
     now: Timestamp,
 ) -> Vec<(Kept, bool)> {
     state.last_keys = accepted.iter().map(Quote::key).collect();
-    let served: HashMap<String, &Kept> =
-        served.iter().map(|served| (served.kept.quote.key(), &served.kept)).collect();
     accepted
         .iter()
         .map(|quote| {
             let key = quote.key();
-            let before = served.get(&key).copied().or_else(|| state.kept.get(&key));
+            let before = before.get(&key).or_else(|| state.kept.get(&key));
             let (kept, changed) = renew(before, quote, quote.as_of(as_of), now);
             state.kept.insert(key, kept.clone());
             (kept, changed)

@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -85,6 +85,8 @@ pub(super) fn strip_for_not_modified(headers: &mut HeaderMap) {
         header::CONTENT_SECURITY_POLICY,
         header::X_FRAME_OPTIONS,
         header::X_CONTENT_TYPE_OPTIONS,
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderName::from_static("cross-origin-embedder-policy"),
     ] {
         headers.remove(name);
     }
