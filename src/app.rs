@@ -108,8 +108,10 @@ impl App {
         let states = load_states(&config, &store, &clock, recorded).await?;
 
         let (public, ops) = listeners(&config.server).await?;
+        let tracker = TaskTracker::new();
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
-        let board = Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states).await?;
+        let board =
+            Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site {
@@ -130,7 +132,7 @@ impl App {
             stop_board: CancellationToken::new(),
             servers: TaskTracker::new(),
             workers: TaskTracker::new(),
-            board: TaskTracker::new(),
+            board: tracker,
         };
         app.board.spawn(board.run(inbox, app.stop_board.clone()));
         // The accept loops run on worker threads of their own accord, not inside the caller's block_on: closing
@@ -168,7 +170,7 @@ impl App {
             let Some(feed) = config.feeds.get(state.feed.id) else { continue };
             let bell = Arc::new(Notify::new());
             bells.push((feed.schedule.clone(), Arc::clone(&bell)));
-            let offset = offset(state.feed.id, feed.jitter.0, shop.fetcher.is_replay());
+            let offset = offset(state.feed.id, feed, shop.fetcher.is_replay());
             let id = state.feed.id;
             let (worker, runs) = Worker::new(Arc::clone(shop), feed.clone(), state, bell, offset);
             self.runs.insert(id, runs);
@@ -278,12 +280,14 @@ pub async fn load_states(
         } else {
             asked().find_map(|last| last.reason.clone())
         };
+        let asked_now = || sources.iter().filter(|source| source.standing == Standing::On);
         let checked =
-            sources.iter().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at).max();
+            asked_now().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at.min(now)).max();
         let due = recorded
-            || checked
-                .is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now));
-        let offset = offset(feed.id, settings.jitter.0, recorded);
+            || checked.is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now))
+            // A source that the operator has just added above the others.
+            || asked_now().next().is_some_and(|source| source.last.is_none());
+        let offset = offset(feed.id, settings, recorded);
         let next = rules.schedule.after(now).map(|next| later(next, offset));
         let next_refresh_at = if due { Some(now) } else { next };
         states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure }, due));
@@ -298,10 +302,11 @@ pub fn enabled(
     providers::feeds().filter_map(|(institution, feed)| Some((institution, feed, config.feeds.get(feed.id)?)))
 }
 
-/// The feed's fixed offset from its due runs: a hash of its name, so that it is the same after every restart.
+/// The feed's fixed offset from its due runs: a hash of its name, so that it is the same after every restart, mod
+/// `jitter`. Jitter longer than the schedule's interval counts as that: no offset may reach the next run.
 #[must_use]
-pub fn offset(feed: &str, jitter: Duration, recorded: bool) -> Duration {
-    match jitter.as_secs() {
+pub fn offset(feed: &str, settings: &config::Feed, recorded: bool) -> Duration {
+    match settings.jitter.0.min(settings.schedule.shortest_interval()).as_secs() {
         0 => Duration::ZERO,
         _ if recorded => Duration::ZERO,
         seconds => Duration::from_secs(xxh3_64(feed.as_bytes()) % seconds),

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,8 +14,8 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::{Clock, later},
@@ -24,6 +24,9 @@ use crate::{
     schedule::{Calendar, Schedule},
     store::{Attempt, Kept, Published, Store},
 };
+
+/// Serving does not wait longer than this for the disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How current a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -288,8 +291,11 @@ pub struct Board {
     states: BTreeMap<usize, Arc<FeedState>>,
     published: BTreeMap<String, Published>,
     version: i64,
+    /// What the store has not taken yet.
+    unstored: Arc<Mutex<BTreeMap<String, Published>>>,
+    /// Tasks that shutdown waits for.
+    tracker: TaskTracker,
     shared: Shared,
-    version_sender: watch::Sender<i64>,
 }
 
 impl Board {
@@ -302,6 +308,7 @@ impl Board {
         store: Arc<Store>,
         recorded: bool,
         states: Vec<Arc<FeedState>>,
+        tracker: TaskTracker,
     ) -> Result<Self, crate::store::StoreError> {
         let published: BTreeMap<String, Published> = store.documents().await?.into_iter().collect();
         let version = published.values().map(|published| published.version).max().unwrap_or(0);
@@ -313,7 +320,8 @@ impl Board {
             published,
             version,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
-            version_sender: watch::channel(version).0,
+            unstored: Arc::default(),
+            tracker,
         };
         board.publish().await;
         Ok(board)
@@ -323,12 +331,6 @@ impl Board {
     #[must_use]
     pub fn shared(&self) -> Shared {
         Arc::clone(&self.shared)
-    }
-
-    /// Tells of every publish.
-    #[must_use]
-    pub fn versions(&self) -> watch::Receiver<i64> {
-        self.version_sender.subscribe()
     }
 
     /// Publishes whenever a feed was refreshed or a status passes, until `stop`.
@@ -390,6 +392,31 @@ impl Board {
             .map(|flip| flip.max(now))
     }
 
+    /// Writes what was published on a task that outlives this wait, together with what could not be written before:
+    /// readers must not wait for a slow disk, and versions must not go back after a restart.
+    async fn keep(&self, changed: Vec<(String, Published)>) {
+        let (store, unstored) = (Arc::clone(&self.store), Arc::clone(&self.unstored));
+        let write = self.tracker.spawn(async move {
+            let pending: Vec<(String, Published)> = {
+                let mut unstored = unstored.lock().unwrap_or_else(PoisonError::into_inner);
+                unstored.extend(changed);
+                unstored.iter().map(|(name, published)| (name.clone(), published.clone())).collect()
+            };
+            match store.publish(&pending).await {
+                Ok(()) => {
+                    let mut unstored = unstored.lock().unwrap_or_else(PoisonError::into_inner);
+                    unstored.retain(|name, published| !pending.contains(&(name.clone(), published.clone())));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the publish could not be kept; serving goes on from memory");
+                }
+            }
+        });
+        if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
+            tracing::error!("the store is slow; serving goes on from memory");
+        }
+    }
+
     async fn publish(&mut self) {
         let now = self.clock.now();
         let feeds: Vec<ServedFeed> = self.states.values().map(|state| state.serve(now)).collect();
@@ -411,14 +438,7 @@ impl Board {
         if !changed.is_empty() {
             self.version = version;
             self.published.extend(changed.iter().cloned());
-            // What readers get must not wait for a slow disk.
-            match tokio::time::timeout(Duration::from_secs(1), self.store.publish(&changed)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::error!(%error, "the publish could not be kept; serving goes on from memory");
-                }
-                Err(_) => tracing::error!("the store is slow; serving goes on from memory"),
-            }
+            self.keep(changed).await;
         }
         let reference = Snapshot::reference(&feeds);
         self.shared.store(Arc::new(Snapshot {
@@ -428,7 +448,6 @@ impl Board {
             version: self.version,
             reference,
         }));
-        self.version_sender.send_replace(self.version);
     }
 }
 

@@ -175,23 +175,26 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     if let Mode::Replay(_) = mode {
         tracing::info!("replay: answers are recorded ones, not current prices");
     }
+    // Before anything is served: whoever gets an answer may also stop us.
+    let stop = stop_signal().map_err(Failure::failed)?;
     let app = App::start(config, mode).await.map_err(Failure::failed)?;
-    stop_signal().await;
+    stop.await;
     tracing::info!("stopping");
     app.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn stop_signal() {
+/// Listens for SIGTERM and SIGINT from now on; the future it gives ends at the first.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {}
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-        },
-        Err(_) => drop(interrupt.await),
-    }
+        }
+    })
 }
 
 /// Logs go to standard error: text for people, JSON when `BANGGIA_LOG_FORMAT=json`.
@@ -229,7 +232,7 @@ fn check(options: &Common) -> Result<ExitCode, Failure> {
     text.push_str("\n# next five runs, Vietnamese time\n");
     let now = Clock::system().now();
     for (_, feed, settings) in app::enabled(&config) {
-        let offset = app::offset(feed.id, settings.jitter.0, false);
+        let offset = app::offset(feed.id, settings, false);
         text.push_str(&format!("{}  \"{}\"  +{}s\n", feed.id, settings.schedule, offset.as_secs()));
         for run in settings.schedule.runs(now, 5) {
             text.push_str(&format!("  {}\n", rfc3339(run)));
@@ -360,7 +363,7 @@ async fn probe(options: &Probe) -> Result<ExitCode, Failure> {
         }
         None => {
             let source = sources.first().copied().ok_or_else(|| Failure::failed("the feed has no source"))?;
-            (Some(source), ask_live(&config, feed, source).await?)
+            (Some(source), ask_live(&config, feed, source, Clock::starting_at(now)).await?)
         }
     };
     let mut report = Report {
@@ -415,7 +418,7 @@ fn read_saved(
                 let judgement = judge::judge(&Case {
                     feed,
                     sheet: &sheet,
-                    last_keys: &[],
+                    last: &[],
                     last_day: None,
                     reference: &|_| None,
                     now,
@@ -453,8 +456,8 @@ async fn ask_live(
     config: &Config,
     feed: &'static providers::Feed,
     source: &'static Source,
+    clock: Clock,
 ) -> Result<Judged, Failure> {
-    let clock = Clock::system();
     let (states, _) = states(config, &clock).await?;
     let (Some(state), Some(settings)) =
         (states.iter().find(|state| state.feed.id == feed.id).cloned(), config.feeds.get(feed.id))

@@ -42,10 +42,7 @@ impl Clock {
 
     /// Moves forward to `instant`; never back.
     pub fn advance_to(&self, instant: Timestamp) {
-        let ahead = instant.as_second() - self.now().as_second();
-        if ahead > 0 {
-            self.offset.fetch_add(ahead, Ordering::Relaxed);
-        }
+        self.offset.fetch_max(instant.as_second() - system_second(), Ordering::Relaxed);
     }
 
     /// How long until `instant`; zero when it has passed.

@@ -38,6 +38,18 @@ pub enum Origin {
     CommandLine(&'static str),
 }
 
+impl Origin {
+    /// The layer: what is set in a higher one stands.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(..) => 1,
+            Self::Environment(_) => 2,
+            Self::CommandLine(_) => 3,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,7 +106,7 @@ pub struct Server {
     /// Absolute URLs start with this.
     #[serde(deserialize_with = "http_url")]
     pub public_url: Url,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Whose `X-Forwarded-For` will be believed; read and checked, not yet in force.
     pub trusted_proxies: Vec<Network>,
 }
 
@@ -234,10 +246,10 @@ struct RawCalendar {
     extra_holidays: Vec<Days>,
 }
 
-/// Options of a widget under one name. Read and checked; served together with the widgets' options.
+/// Options of a widget under one name. Read and checked, not yet in force.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "presets are validated here and served with the widget options")]
+#[allow(dead_code, reason = "presets are read and checked, and not yet in force")]
 struct Preset {
     widget: String,
     theme: Option<String>,
@@ -260,6 +272,7 @@ impl Config {
     pub fn sensitive(&self) -> Vec<String> {
         let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
         let mut address = |url: &Url| {
+            words.push(url.username().to_owned());
             words.extend(url.password().map(str::to_owned));
             words.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         };
@@ -273,6 +286,12 @@ impl Config {
                 .map(|(_, value)| value.clone()),
         );
         words.retain(|word| word.len() >= 4);
+        // As they look in an address, which is how a source would repeat them.
+        let encoded: Vec<String> = words
+            .iter()
+            .map(|word| url::form_urlencoded::byte_serialize(word.as_bytes()).collect())
+            .collect();
+        words.extend(encoded);
         words
     }
 }

@@ -1,7 +1,7 @@
 //! JSON documents: from what is served to bytes, once per publish. Decimals are strings with the source's digits,
 //! instants are RFC 3339 with +07:00, an absent side is null. Nothing here is an age: caches keep these bytes.
 
-use std::{io, sync::Arc};
+use std::io;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -473,9 +473,6 @@ pub fn order(quote: &Quote) -> (u16, u16, String, String) {
         }
     }
 }
-
-/// Shared by handlers.
-pub type SharedDocument = Arc<Document>;
 
 #[cfg(test)]
 mod tests {

@@ -172,12 +172,6 @@ impl Outcome {
         }
     }
 
-    /// Whether the source was not reached at all.
-    #[must_use]
-    pub const fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Dns(_) | Self::Connect(_))
-    }
-
     /// Whether the next try may well succeed.
     fn is_passing(&self) -> bool {
         match self {
@@ -288,7 +282,7 @@ impl Live {
         request: &Request,
         known: Option<&Validators>,
     ) -> Result<Exchange, Outcome> {
-        if !target.config.allow_private && self.proxy.is_none() {
+        if !target.config.allow_private {
             refuse_private_literal(&request.url)?;
         }
         let client = self.client(target)?;
@@ -374,7 +368,7 @@ impl Live {
         builder = builder.headers(headers(target, request, known));
         let response = match timeout_at(deadline, builder.send()).await {
             Err(_) => return Err(Outcome::Timeout(target.timeout)),
-            Ok(Err(error)) => return Err(classify(&error, host, target.timeout)),
+            Ok(Err(error)) => return Err(classify(error, host, target.timeout)),
             Ok(Ok(response)) => response,
         };
         let size: usize =
@@ -583,7 +577,9 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-fn classify(error: &reqwest::Error, host: String, timeout: Duration) -> Outcome {
+fn classify(error: reqwest::Error, host: String, timeout: Duration) -> Outcome {
+    // Its text would carry the address, and the address may carry a key.
+    let error = &error.without_url();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(current) = cause {
         if let Some(refused) = current.downcast_ref::<Refused>() {

@@ -54,9 +54,10 @@ pub struct Case<'a> {
     pub feed: &'a Feed,
     /// The answer.
     pub sheet: &'a Sheet,
-    /// Keys of the last accepted answer of the same source; empty for a first one.
-    pub last_keys: &'a [String],
-    /// The newest day of the last accepted answer of the same source, where it stated one.
+    /// What the last accepted answer of the same source had, places left out; empty for a first one, and when that
+    /// board has expired.
+    pub last: &'a [String],
+    /// The newest day of that answer, where it stated one.
     pub last_day: Option<Date>,
     /// The reference bank's middle rate of a currency, where it is fresh enough.
     pub reference: &'a dyn Fn(&str) -> Option<Decimal>,
@@ -356,13 +357,10 @@ fn incomplete(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
     if read * 100 < rows * 70 {
         return reason(format!("only {read} of the {rows} rows of the answer can be read"));
     }
-    let keys: BTreeSet<String> = quotes.iter().map(Quote::key).collect();
-    let kept = case.last_keys.iter().filter(|key| keys.contains(*key)).count();
-    if kept * 100 < case.last_keys.len() * 70 {
-        return reason(format!(
-            "only {kept} of the {} figures of the last board are there",
-            case.last_keys.len()
-        ));
+    let keys: BTreeSet<String> = quotes.iter().map(Quote::key_without_place).collect();
+    let kept = case.last.iter().filter(|key| keys.contains(*key)).count();
+    if kept * 100 < case.last.len() * 70 {
+        return reason(format!("only {kept} of the {} figures of the last board are there", case.last.len()));
     }
     Vec::new()
 }
@@ -431,7 +429,7 @@ mod tests {
         let judgement = judge(&Case {
             feed: providers::feed(feed).unwrap().1,
             sheet: &sheet,
-            last_keys: &last_keys,
+            last: &last_keys,
             last_day: None,
             reference: &|_| None,
             now: at("2026-09-30T10:00:00+07:00"),
@@ -498,7 +496,7 @@ mod tests {
             judge(&Case {
                 feed,
                 sheet: &sheet,
-                last_keys: &[],
+                last: &[],
                 last_day: None,
                 reference,
                 now: at("2026-09-30T10:00:00+07:00"),
@@ -530,7 +528,7 @@ mod tests {
         let feed = providers::feed("bidv.deposit").unwrap().1;
         let now = at("2026-09-30T10:00:00+07:00");
         let judgement =
-            judge(&Case { feed, sheet: &sheet, last_keys: &[], last_day: None, reference: &|_| None, now });
+            judge(&Case { feed, sheet: &sheet, last: &[], last_day: None, reference: &|_| None, now });
         assert_eq!(judgement.verdict, Verdict::Reject);
         assert_eq!(judgement.reasons.last().unwrap().code, "incomplete");
     }
@@ -622,7 +620,7 @@ mod tests {
             let sheet = Sheet { as_of, quotes: vec![USD()], refused: Vec::new() };
             let last_day = Some("2026-09-30".parse().unwrap());
             let now = at("2026-09-30T10:00:00+07:00");
-            judge(&Case { feed, sheet: &sheet, last_keys: &[], last_day, reference: &|_| None, now }).verdict
+            judge(&Case { feed, sheet: &sheet, last: &[], last_day, reference: &|_| None, now }).verdict
         };
         assert_eq!(verdict(AsOf::At(at("2026-09-30T00:10:00+07:00"))), Verdict::Accept);
         assert_eq!(verdict(AsOf::At(at("2026-09-29T23:50:00+07:00"))), Verdict::Reject);

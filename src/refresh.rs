@@ -2,10 +2,10 @@
 //! overlap, a panic stays inside its run, and whatever fails leaves what is served as it was.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -35,6 +35,8 @@ const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
+/// No source is left alone for longer: the most that `Retry-After` is honoured for.
+const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// From this many failures in a row on, one single try per back-off.
@@ -131,15 +133,18 @@ pub struct Worker {
 struct Memory {
     failures: u32,
     not_before: Option<Timestamp>,
-    validators: Validators,
+    /// Of the last accepted answer to a `GET`, and its address: another day's is another document.
+    validators: Option<(Url, Validators)>,
     read_in_full_at: Option<Timestamp>,
+    /// Rows that the store did not take, to be handed to it again with the next.
+    unsaved: Arc<Mutex<Vec<(Kept, bool)>>>,
 }
 
 /// What one source gave.
 #[allow(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
 pub enum Gave {
     /// An accepted answer, as it was read and as it was judged.
-    Sheet(Sheet, Judgement, Validators),
+    Sheet(Sheet, Judgement, Option<(Url, Validators)>),
     /// The last accepted answer still stands.
     Unchanged,
 }
@@ -222,8 +227,12 @@ impl Worker {
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = tokio::time::sleep(self.offset) => {}
+                        run = self.runs.recv() => match run {
+                            Some(sender) => answer = Some(sender),
+                            None => break,
+                        },
                     }
-                    if self.is_answered() {
+                    if answer.is_none() && self.is_answered() {
                         continue;
                     }
                 }
@@ -233,6 +242,7 @@ impl Worker {
                 },
             }
             let began = self.shop.clock.now();
+            self.no_future(began);
             let end = tokio::select! {
                 () = stop.cancelled() => break,
                 end = AssertUnwindSafe(self.refresh()).catch_unwind() => end,
@@ -257,10 +267,23 @@ impl Worker {
         }
     }
 
+    /// When the clock was set back, times from what was the future would keep values fresh and sources waiting.
+    fn no_future(&mut self, now: Timestamp) {
+        for kept in self.state.sources.iter_mut().flat_map(|source| source.kept.values_mut()) {
+            kept.checked_at = kept.checked_at.min(now);
+        }
+        self.good_since = self.good_since.filter(|began| *began <= now);
+        let longest = later(now, LONGEST_WAIT);
+        for memory in self.memory.values_mut() {
+            memory.not_before = memory.not_before.filter(|until| *until <= longest);
+        }
+    }
+
     /// Whether a good run has begun since the last due one: a back-off that ended, or somebody who asked, was first.
     fn is_answered(&self) -> bool {
         let due = self.state.rules.schedule.last(self.shop.clock.now());
-        self.good_since.zip(due).is_some_and(|(began, due)| began >= due)
+        let now = self.shop.clock.now();
+        self.good_since.zip(due).is_some_and(|(began, due)| (due..=now).contains(&began))
     }
 
     /// A panic ends its run and nothing else: values are kept as they were, the next run comes after a back-off.
@@ -408,10 +431,13 @@ impl Worker {
         for hop in 0..MAX_HOPS {
             let now = self.shop.clock.now();
             let memory = self.memory.entry(source.id).or_default();
-            let conditional = hop == 0
-                && request.method == providers::Method::Get
-                && memory.read_in_full_at.is_some_and(|read| later(read, UNCONDITIONAL_AFTER) > now);
-            let known = conditional.then(|| memory.validators.clone()).filter(|known| !known.is_empty());
+            let get = hop == 0 && request.method == providers::Method::Get;
+            let recent = memory.read_in_full_at.is_some_and(|read| later(read, UNCONDITIONAL_AFTER) > now);
+            let known = memory
+                .validators
+                .as_ref()
+                .filter(|(url, known)| get && recent && *url == request.url && !known.is_empty())
+                .map(|(_, known)| known.clone());
             let target = Target {
                 feed: self.state.feed.id,
                 source: source.id,
@@ -443,7 +469,7 @@ impl Worker {
                         tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused");
                     }
                     // Only the answer to the first request can be asked for conditionally.
-                    let validators = if hop == 0 { validators } else { Validators::default() };
+                    let validators = get.then(|| (request.url.clone(), validators));
                     return Ok(Gave::Sheet(sheet, judgement, validators));
                 }
             }
@@ -480,17 +506,26 @@ impl Worker {
     }
 
     fn judge(&self, at: usize, sheet: &Sheet) -> Judgement {
+        let now = self.shop.clock.now();
         let snapshot = self.shop.snapshot.load();
         let own = self.state.feed.id == "vietcombank.fx";
+        // A board that has expired is no yardstick: a bank that changed its board for good must not be locked out.
+        let last: Vec<&Kept> = self
+            .state
+            .sources
+            .get(at)
+            .into_iter()
+            .flat_map(|state| state.last_keys.iter().filter_map(|key| state.kept.get(key)))
+            .filter(|kept| self.state.rules.freshness(kept.checked_at).status(now) < Status::Expired)
+            .collect();
+        let keys: BTreeSet<String> = last.iter().map(|kept| kept.quote.key_without_place()).collect();
         judge::judge(&Case {
             feed: self.state.feed,
             sheet,
-            last_keys: self.state.sources.get(at).map_or(&[], |state| state.last_keys.as_slice()),
-            last_day: self.state.sources.get(at).and_then(|state| {
-                state.last_keys.iter().filter_map(|key| state.kept.get(key)?.as_of.day()).max()
-            }),
+            last: &keys.into_iter().collect::<Vec<_>>(),
+            last_day: last.iter().filter_map(|kept| kept.as_of.day()).max(),
             reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
-            now: self.shop.clock.now(),
+            now,
         })
     }
 
@@ -502,11 +537,13 @@ impl Worker {
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
         memory.not_before = None;
+        let mut dropped = Vec::new();
         let (outcome, kept) = match gave {
             Gave::Unchanged => ("unchanged", touch(state, now)),
             Gave::Sheet(sheet, judgement, validators) => {
                 memory.validators = validators;
                 memory.read_in_full_at = Some(now);
+                dropped = drop_superseded(state, &judgement.accepted);
                 ("ok", take_over(state, &before, &judgement.accepted, sheet.as_of, now))
             }
         };
@@ -514,7 +551,7 @@ impl Worker {
         let attempt = Attempt { at: now, outcome: outcome.to_owned(), reason: None };
         state.last = Some(attempt.clone());
         let (source, keys) = (state.source.id, state.last_keys.clone());
-        self.keep(source, attempt, kept, keys).await;
+        self.keep(source, attempt, kept, &SourceKeys { keys, dropped }).await;
         (outcome, changed)
     }
 
@@ -536,30 +573,51 @@ impl Worker {
         let interval = self.state.rules.schedule.interval(now);
         let memory = self.memory.entry(source.id).or_default();
         memory.failures = memory.failures.saturating_add(1);
+        let wait = later(now, back_off(memory.failures, interval));
         memory.not_before = Some(match trouble {
-            Trouble::Fetch(Outcome::RetryAfter { until, .. }) => *until,
-            _ => later(now, back_off(memory.failures, interval)),
+            // A source that asks for no wait at all is still failing.
+            Trouble::Fetch(Outcome::RetryAfter { until, .. }) => wait.max(*until),
+            _ => wait,
         });
         let attempt = Attempt { at: now, outcome: reason.code.to_string(), reason: Some(reason.clone()) };
         let Some(state) = self.state.sources.get_mut(at) else { return };
         state.last = Some(attempt.clone());
-        let keys = state.last_keys.clone();
-        self.keep(source.id, attempt, Vec::new(), keys).await;
+        let keys = SourceKeys { keys: state.last_keys.clone(), dropped: Vec::new() };
+        self.keep(source.id, attempt, Vec::new(), &keys).await;
     }
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
-    async fn keep(&self, source: &'static str, attempt: Attempt, kept: Vec<(Kept, bool)>, keys: Vec<String>) {
+    /// What could not be written is written with the next answer, in order.
+    async fn keep(
+        &self,
+        source: &'static str,
+        attempt: Attempt,
+        more: Vec<(Kept, bool)>,
+        state: &SourceKeys,
+    ) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
+        let unsaved = self.memory.get(source).map(|memory| Arc::clone(&memory.unsaved)).unwrap_or_default();
+        let SourceKeys { keys, dropped } = state.clone();
         let write = self.shop.tracker.spawn(async move {
-            if let Err(error) = store.keep(feed, source, &attempt, &kept, &keys).await {
+            let mut kept = std::mem::take(&mut *unsaved.lock().unwrap_or_else(PoisonError::into_inner));
+            kept.extend(more);
+            if let Err(error) = store.keep(feed, source, &attempt, &kept, &dropped, &keys).await {
                 tracing::error!(feed, source, %error, "the answer could not be kept; serving goes on from memory");
+                unsaved.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, kept);
             }
         });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
     }
+}
+
+/// Which quotes a source's last accepted answer had, and which gave way to it.
+#[derive(Debug, Clone, Default)]
+struct SourceKeys {
+    keys: Vec<String>,
+    dropped: Vec<String>,
 }
 
 /// Half a minute, doubled at each failure in a row, up to four intervals of the schedule and half an hour.
@@ -575,7 +633,7 @@ fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
         .iter()
         .filter_map(|key| {
             let kept = kept.get_mut(key)?;
-            kept.checked_at = kept.checked_at.max(now);
+            kept.checked_at = now;
             Some((kept.clone(), false))
         })
         .collect()
@@ -603,10 +661,31 @@ fn take_over(
         .collect()
 }
 
+/// Quotes that an answer says in another way: for both regions at once instead of for each, or the other way
+/// round. What is merely missing ages; what was replaced would contradict.
+fn drop_superseded(state: &mut SourceState, accepted: &[Quote]) -> Vec<String> {
+    let now_placed: HashMap<String, bool> =
+        accepted.iter().map(|quote| (quote.key_without_place(), quote.place().is_some())).collect();
+    let superseded: Vec<String> = state
+        .kept
+        .iter()
+        .filter(|(_, kept)| {
+            now_placed
+                .get(&kept.quote.key_without_place())
+                .is_some_and(|placed| *placed != kept.quote.place().is_some())
+        })
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in &superseded {
+        state.kept.remove(key);
+    }
+    superseded
+}
+
 fn renew(old: Option<&Kept>, quote: &Quote, as_of: AsOf, now: Timestamp) -> (Kept, bool) {
     match old {
         Some(old) if old.quote.same_figures(quote) => {
-            (Kept { quote: quote.clone(), as_of, checked_at: now.max(old.checked_at), ..old.clone() }, false)
+            (Kept { quote: quote.clone(), as_of, checked_at: now, ..old.clone() }, false)
         }
         old => {
             let previous = old.map(|old| old.quote.clone());

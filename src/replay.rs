@@ -16,7 +16,6 @@ pub struct Replay {
     clock: Clock,
     /// `feed.source` -> instant -> step ("" where a source has one step) -> answer
     tapes: BTreeMap<String, BTreeMap<Timestamp, BTreeMap<String, Answer>>>,
-    start: Timestamp,
 }
 
 #[derive(Clone)]
@@ -116,19 +115,13 @@ impl Replay {
             .filter_map(|tape| tape.keys().next().copied())
             .min()
             .ok_or_else(|| ReplayError::Empty(place.to_owned()))?;
-        Ok(Self { clock: Clock::starting_at(start), tapes, start })
+        Ok(Self { clock: Clock::starting_at(start), tapes })
     }
 
     /// Starts at the first recording's instant and runs on.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock.clone()
-    }
-
-    /// The first recording's instant.
-    #[must_use]
-    pub const fn start(&self) -> Timestamp {
-        self.start
     }
 
     /// What the source answered then.

@@ -129,6 +129,17 @@ impl Schedule {
         at
     }
 
+    /// The shortest time between any of the next hundred runs, which cover a day of every usual schedule.
+    #[must_use]
+    pub fn shortest_interval(&self) -> Duration {
+        let runs = self.runs(Timestamp::UNIX_EPOCH, 100);
+        runs.iter()
+            .zip(runs.iter().skip(1))
+            .filter_map(|(run, next)| u64::try_from(next.as_second() - run.as_second()).ok())
+            .min()
+            .map_or(Duration::MAX, Duration::from_secs)
+    }
+
     /// Time between the next two runs: the yardstick of back-off.
     #[must_use]
     pub fn interval(&self, at: Timestamp) -> Duration {
@@ -211,11 +222,7 @@ impl Ringer {
     ) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new().await?;
         for (schedule, bell) in bells {
-            let job = Job::new_async_tz(schedule.cron.pattern.to_string(), vietnam(), move |_, _| {
-                bell.notify_one();
-                Box::pin(std::future::ready(()))
-            })?;
-            scheduler.add(job).await?;
+            scheduler.add(job(&schedule, bell)?).await?;
         }
         scheduler.start().await?;
         Ok(Self(scheduler))
@@ -229,9 +236,18 @@ impl Ringer {
     }
 }
 
+/// The only thing that the scheduler runs.
+fn job(schedule: &Schedule, bell: Arc<Notify>) -> Result<Job, JobSchedulerError> {
+    Job::new_async_tz(schedule.cron.pattern.to_string(), vietnam(), move |_, _| {
+        bell.notify_one();
+        Box::pin(std::future::ready(()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -270,6 +286,29 @@ mod tests {
         let before_tet = at("2027-02-04T17:50:00+07:00");
         assert_eq!(schedule.after(before_tet), Some(at("2027-02-05T08:00:00+07:00")));
         assert_eq!(schedule.due_after(before_tet, &Calendar::built_in()), at("2027-02-10T08:00:00+07:00"));
+    }
+
+    #[tokio::test]
+    async fn the_scheduler_and_this_module_find_the_same_next_run() {
+        let mut scheduler = JobScheduler::new().await.unwrap();
+        for text in [
+            "*/10 8-18 * * Mon-Sat",
+            "0 8 * * Mon-Fri",
+            // Day of month and day of week: both must fit, not either.
+            "0 0 13 * 5",
+            "15 6,12 * * *",
+            "0 3 1 1 *",
+            "30 0 23 * * Sun",
+        ] {
+            let schedule: Schedule = text.parse().unwrap();
+            let before = Clock::system().now();
+            let id = scheduler.add(job(&schedule, Arc::default()).unwrap()).await.unwrap();
+            let theirs = scheduler.next_tick_for_job(id).await.unwrap().unwrap().timestamp();
+            let ours = [before, Clock::system().now()].map(|now| schedule.after(now).unwrap().as_second());
+            assert!(ours.contains(&theirs), "{text}: {theirs} is none of {ours:?}");
+        }
+        let both: Schedule = "0 0 13 * 5".parse().unwrap();
+        assert_eq!(both.after(at("2026-09-30T00:00:00+07:00")), Some(at("2026-11-13T00:00:00+07:00")));
     }
 
     #[tokio::test]

@@ -278,8 +278,8 @@ impl Store {
         Ok(KeptSource { quotes, last_keys, last })
     }
 
-    /// Keeps how an attempt ended and, where it was accepted, its quotes; `true` marks those that changed. One
-    /// transaction.
+    /// Keeps how an attempt ended and, where it was accepted, its quotes; `true` marks those that changed, and
+    /// `dropped` are the keys that gave way to them. One transaction.
     ///
     /// # Errors
     /// [`StoreError::Database`]
@@ -289,9 +289,17 @@ impl Store {
         source: &str,
         attempt: &Attempt,
         quotes: &[(Kept, bool)],
+        dropped: &[String],
         keys: &[String],
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for key in dropped {
+            sqlx::query("DELETE FROM quote WHERE id = ? AND source = ?")
+                .bind(format!("{feed}.{key}"))
+                .bind(source)
+                .execute(&mut *transaction)
+                .await?;
+        }
         for (kept, changed) in quotes {
             let id = kept.quote.id(feed);
             let figures = json(&kept.quote);

@@ -314,6 +314,28 @@ impl Quote {
         }
     }
 
+    /// The key without its place: what the figure is of, wherever it holds.
+    #[must_use]
+    pub fn key_without_place(&self) -> String {
+        let mut quote = self.clone();
+        match &mut quote {
+            Self::Gold(gold) => gold.place = None,
+            Self::Fx(_) => {}
+            Self::Deposit(deposit) => deposit.place = None,
+        }
+        quote.key()
+    }
+
+    /// Where it holds, if the source says.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            Self::Gold(gold) => gold.place.as_deref(),
+            Self::Fx(_) => None,
+            Self::Deposit(deposit) => deposit.place.as_deref(),
+        }
+    }
+
     /// `feed.key`
     #[must_use]
     pub fn id(&self, feed: &str) -> String {
@@ -339,7 +361,7 @@ impl Quote {
         }
     }
 
-    /// Whether both rows say the same figures; names and codes do not count.
+    /// Whether both rows say the same figures; names, codes and dates do not count.
     #[must_use]
     pub fn same_figures(&self, other: &Self) -> bool {
         match (self, other) {
@@ -355,8 +377,7 @@ impl Quote {
                     == (b.per, b.buy_cash, b.buy_transfer, b.sell, b.sell_cash)
             }
             (Self::Deposit(a), Self::Deposit(b)) => {
-                (a.rate_percent, a.min_amount, a.effective_from)
-                    == (b.rate_percent, b.min_amount, b.effective_from)
+                (a.rate_percent, a.min_amount) == (b.rate_percent, b.min_amount)
             }
             _ => false,
         }

@@ -157,6 +157,14 @@ impl Layers {
         for name in Secrets::NAMES {
             let Some((value, origin)) = self.values.remove(&format!("secrets.{name}_file")) else { continue };
             let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { continue };
+            // The secret itself, set in a layer above, stands above its file.
+            let above = self
+                .values
+                .get(&format!("secrets.{name}"))
+                .is_some_and(|(_, own)| own.rank() > origin.rank());
+            if above {
+                continue;
+            }
             let text = std::fs::read_to_string(path).map_err(|error| {
                 ConfigError::one(format!("{origin}: secrets.{name}_file: {path} cannot be read: {error}"))
             })?;
@@ -325,7 +333,13 @@ fn printable(key: &str, value: Value) -> Value {
         return Value::String("<redacted>".to_owned());
     }
     match Url::parse(text) {
-        Ok(mut url) if url.has_host() && (url.password().is_some() || url.query().is_some()) => {
+        Ok(mut url)
+            if url.has_host()
+                && (url.password().is_some() || url.query().is_some() || !url.username().is_empty()) =>
+        {
+            if !url.username().is_empty() {
+                let _ = url.set_username("redacted");
+            }
             if url.password().is_some() {
                 let _ = url.set_password(Some("redacted"));
             }

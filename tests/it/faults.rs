@@ -480,7 +480,7 @@ async fn a_figure_that_the_first_source_lost_comes_from_the_next_one() {
         "DOHNL":{"name":"DOJI HN","buy":139000000,"sell":142000000,"currency":"VND"},
         "DOJINHTV":{"name":"ring","buy":138100000,"sell":141100000,"currency":"VND"}}}"#;
     // Due every second: what is not read again is stale two seconds later.
-    let hcm = "<Row Name='DOJI HCM lẻ' Sell='142,000' Buy='139,000' /><Row Name='Giá Nguyên Liệu 18K' Sell='-' Buy='10,360' />";
+    let hcm = "<Row Name='DOJI HCM lẻ' Sell='142,000' Buy='139,000' /><Row Name='Giá Nguyên Liệu 18K' Sell='-' Buy='10,360' /><Row Name='Giá Nguyên Liệu 14K' Sell='-' Buy='7,910' />";
     let house = House::with(
         |bank| {
             bank.script(&path("doji.gold", "xml"), [xml(&format!("{hcm}{ring}")), xml(hcm)]);
@@ -495,23 +495,66 @@ async fn a_figure_that_the_first_source_lost_comes_from_the_next_one() {
         },
     )
     .await;
-    house
-        .wait("the stand-in was asked", |feeds| {
-            let feed =
-                feeds["feeds"].as_array().unwrap().iter().find(|feed| feed["id"] == "doji.gold").unwrap();
-            source(feed, "vangtoday")["last_outcome"] == "ok"
+    let gold = house
+        .wait_for("/v1/gold", "the ring comes from the stand-in", |gold| {
+            crate::house::find(gold, "doji.gold.ring-9999").is_some_and(|ring| ring["via"] == "vang.today")
         })
         .await;
-    let ring = house.quote("/v1/gold", "doji.gold.ring-9999").await;
-    assert_eq!(
-        (&ring["via"], &ring["buy"], &ring["change_buy"]),
-        (&json!("vang.today"), &json!("138100000"), &json!("100000"))
-    );
-    let bar = house.quote("/v1/gold", "doji.gold.sjc-bar.hanoi").await;
+    let ring = crate::house::find(&gold, "doji.gold.ring-9999").unwrap();
+    assert_eq!((&ring["buy"], &ring["change_buy"]), (&json!("138100000"), &json!("100000")));
+    let bar = crate::house::find(&gold, "doji.gold.sjc-bar.hanoi").unwrap();
     assert_eq!(
         (&bar["via"], &bar["source"]),
         (&Value::Null, &json!("xml")),
         "the first source keeps what it has"
     );
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_that_part_replace_the_one_rate_for_both() {
+    let both = recorded("bidv.deposit", "rates", 0, None);
+    let mut apart: Value = serde_json::from_slice(&both).unwrap();
+    for row in apart["hcm"]["data"].as_array_mut().unwrap() {
+        let rate: rust_decimal::Decimal = row["VND"].as_str().unwrap().parse().unwrap();
+        row["VND"] = json!((rate + rust_decimal::dec!(0.2)).to_string());
+    }
+    let house = House::with(
+        |bank| {
+            let replies = [Reply::ok(both.clone()), Reply::ok(apart.to_string()), Reply::ok(both)];
+            bank.script(&path("bidv.deposit", "rates"), replies);
+        },
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.quote("/v1/deposits", "bidv.deposit.counter.P12M").await["rate_percent"], "5.9");
+
+    assert_eq!(house.refresh("bidv.deposit").await, RunEnd::Good, "the same board, told by region");
+    let deposits = house.json("/v1/deposits").await;
+    let rate = |id: &str| crate::house::find(&deposits, id).map(|quote| quote["rate_percent"].clone());
+    assert_eq!(rate("bidv.deposit.counter.P12M.hanoi"), Some(json!("5.9")));
+    assert_eq!(rate("bidv.deposit.counter.P12M.hcm"), Some(json!("6.1")));
+    assert_eq!(rate("bidv.deposit.counter.P12M"), None, "what was replaced is not served beside it");
+
+    let house = house.restart(|text| text).await;
+    let deposits = house.json("/v1/deposits").await;
+    assert!(crate::house::find(&deposits, "bidv.deposit.counter.P12M").is_none(), "nor after a restart");
+    assert_eq!(house.refresh("bidv.deposit").await, RunEnd::Good);
+    let deposits = house.json("/v1/deposits").await;
+    assert!(crate::house::find(&deposits, "bidv.deposit.counter.P12M").is_some());
+    assert!(crate::house::find(&deposits, "bidv.deposit.counter.P12M.hcm").is_none());
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_source_that_asks_for_no_wait_is_not_hammered() {
+    let reply = Reply::status(503).with("Retry-After", "0");
+    let house = House::with(|bank| bank.script(&path("tpbank.gold", "chart"), [reply]), |text| text).await;
+    house.settled().await;
+    let feed = house.feed("tpbank.gold").await;
+    let at = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second();
+    let wait = at(&feed["next_refresh_at"]) - at(&source(&feed, "chart")["last_attempt_at"]);
+    assert!((29..=31).contains(&wait), "{wait}");
     house.app.stop().await;
 }

@@ -126,9 +126,14 @@ impl House {
 
     /// Waits for a condition on `/v1/feeds`.
     pub async fn wait(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        self.wait_for("/v1/feeds", what, condition).await
+    }
+
+    /// Waits for a condition on a document.
+    pub async fn wait_for(&self, path: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
         loop {
-            let feeds = self.json("/v1/feeds").await;
+            let feeds = self.json(path).await;
             if condition(&feeds) {
                 return feeds;
             }

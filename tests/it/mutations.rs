@@ -53,14 +53,8 @@ fn accepted(feed: &'static Feed, source: &'static Source, bytes: &[u8]) -> Vec<Q
     let parsed = (source.parse)(&answer);
     assert!(started.elapsed().as_secs() < 5, "{} {} took {:?}", feed.id, source.id, started.elapsed());
     let Ok(Parsed::Sheet(sheet)) = parsed else { return Vec::new() };
-    let judgement = judge(&Case {
-        feed,
-        sheet: &sheet,
-        last_keys: &[],
-        last_day: None,
-        reference: &|_| None,
-        now: now(),
-    });
+    let judgement =
+        judge(&Case { feed, sheet: &sheet, last: &[], last_day: None, reference: &|_| None, now: now() });
     if judgement.verdict == Verdict::Accept { judgement.accepted } else { Vec::new() }
 }
 
@@ -94,10 +88,13 @@ fn in_band(quote: &Quote) -> bool {
     }
 }
 
-fn check(feed: &'static Feed, source: &'static Source, bytes: &[u8], how: &str) {
-    for quote in accepted(feed, source, bytes) {
-        assert!(in_band(&quote), "{} {} {how}: {quote:?}", feed.id, source.id);
+/// How many figures were accepted; each of them is in its band.
+fn check(feed: &'static Feed, source: &'static Source, bytes: &[u8], how: &str) -> u64 {
+    let accepted = accepted(feed, source, bytes);
+    for quote in &accepted {
+        assert!(in_band(quote), "{} {} {how}: {quote:?}", feed.id, source.id);
     }
+    accepted.len() as u64
 }
 
 #[test]
@@ -121,17 +118,17 @@ fn random_mutations_never_let_a_figure_outside_its_band_through() {
     println!("{count} mutations, seed {seed}");
     let answers = answers();
     let mut dice = Dice(seed.max(1));
-    let mut survived = 0;
+    let mut read = 0;
     for nth in 0..count {
         let (feed, source, original) = &answers[dice.roll(answers.len())];
         let mut bytes = original.clone();
         for _ in 0..=dice.roll(3) {
             mutate(&mut bytes, &mut dice);
         }
-        check(feed, source, &bytes, &format!("mutation {nth}, seed {seed}"));
-        survived += 1;
+        read += check(feed, source, &bytes, &format!("mutation {nth}, seed {seed}"));
     }
-    assert_eq!(survived, count);
+    println!("{read} figures were accepted");
+    assert!(read > count / 10, "damage so heavy that hardly anything is read tests nothing: {read}");
 }
 
 fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
