@@ -17,7 +17,8 @@ pub fn files() -> Vec<(PathBuf, &'static Feed, &'static Source)> {
             if parts.next() != Some(feed.kind.as_str()) {
                 continue;
             }
-            let id = parts.next().unwrap_or_default().to_owned();
+            // `board-map` is a `board` with something odd about it.
+            let id = parts.next().and_then(|name| name.split('-').next()).unwrap_or_default().to_owned();
             if let Some(source) = feed.sources.iter().find(|source| source.id == id) {
                 files.push((path, feed, source));
             }
