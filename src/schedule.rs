@@ -129,10 +129,10 @@ impl Schedule {
         at
     }
 
-    /// The shortest time between any of the next hundred runs, which cover a day of every usual schedule.
+    /// The shortest time between any of a dozen runs in a row: enough for every schedule with a rhythm.
     #[must_use]
     pub fn shortest_interval(&self) -> Duration {
-        let runs = self.runs(Timestamp::UNIX_EPOCH, 100);
+        let runs = self.runs(Timestamp::UNIX_EPOCH, 12);
         runs.iter()
             .zip(runs.iter().skip(1))
             .filter_map(|(run, next)| u64::try_from(next.as_second() - run.as_second()).ok())

@@ -216,11 +216,10 @@ impl Store {
             .map_err(wrong)?;
         match found {
             Some(found) if found == nature.as_str() => {
-                // A write that changes nothing, to learn at the start and not at the first fetch.
-                sqlx::query("UPDATE meta SET value = value WHERE key = 'nature'")
-                    .execute(&self.pool)
-                    .await
-                    .map_err(wrong)?;
+                // Takes the right to write and gives it back, to learn at the start and not at the first fetch
+                // that there is none; without a commit, since that would wait for the disk.
+                let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(wrong)?;
+                transaction.rollback().await.map_err(wrong)?;
                 Ok(())
             }
             Some(found) => Err(StoreError::Nature { file: name.to_owned(), found, wanted: nature.as_str() }),
