@@ -45,6 +45,13 @@ pub fn path(feed: &str, source: &str) -> String {
     format!("/{feed}/{source}")
 }
 
+/// A client of the tests, which must not count on a service of another test having set TLS up.
+pub fn client() -> reqwest::Client {
+    // A second installation is refused, and that is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
 pub fn config(text: &str) -> Config {
     config::assemble(Some((Path::new("test.toml"), text)), &[], &Overrides::default()).unwrap()
 }
@@ -97,11 +104,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let text = change(config_text(&bank, &folder.path().join("banggia.db")));
         let app = App::start(config(&text), Mode::Live).await.unwrap();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let client = client();
         Self { bank, app, folder, client }
     }
 

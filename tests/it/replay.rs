@@ -3,13 +3,14 @@
 use banggia::app::{App, Mode};
 use serde_json::{Value, json};
 
-use crate::house::config;
+use crate::house::{client, config};
 
 const START: &str =
     "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite::memory:\"\n";
 
 async fn json(app: &App, path: &str) -> Value {
-    let text = reqwest::get(format!("http://{}{path}", app.public)).await.unwrap().text().await.unwrap();
+    let text =
+        client().get(format!("http://{}{path}", app.public)).send().await.unwrap().text().await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
