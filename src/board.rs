@@ -188,24 +188,29 @@ impl FeedState {
         let mut freshness = |checked_at: Timestamp| {
             *known.entry(checked_at).or_insert_with(|| self.rules.freshness(checked_at))
         };
-        let mut best: Option<(Status, &'static providers::Source, Freshness)> = None;
+        let mut best: Option<(Status, Timestamp, &'static providers::Source, Freshness)> = None;
         let mut chosen: BTreeMap<&str, Served> = BTreeMap::new();
         for source in self.sources.iter().filter(|source| source.standing != Standing::Off) {
             if let Some(checked_at) = source.kept.values().map(|kept| kept.checked_at).max() {
                 let until = freshness(checked_at);
                 let status = until.status(now);
-                if best.is_none_or(|(found, ..)| status < found) {
-                    best = Some((status, source.source, until));
+                if best.is_none_or(|(found, read, ..)| gives_way((found, read), (status, checked_at))) {
+                    best = Some((status, checked_at, source.source, until));
                 }
             }
             for (key, kept) in &source.kept {
                 let until = freshness(kept.checked_at);
                 let status = until.status(now);
-                if chosen.get(key.as_str()).is_none_or(|found| status < found.status) {
-                    let served =
-                        Served { kept: kept.clone(), freshness: until, status, source: source.source };
-                    chosen.insert(key, served);
-                }
+                let kept = match chosen.get(key.as_str()) {
+                    None => kept.clone(),
+                    Some(found)
+                        if gives_way((found.status, found.kept.checked_at), (status, kept.checked_at)) =>
+                    {
+                        after(found, kept)
+                    }
+                    Some(_) => continue,
+                };
+                chosen.insert(key, Served { kept, freshness: until, status, source: source.source });
             }
         }
         let first_hand: Vec<String> = chosen
@@ -223,10 +228,34 @@ impl FeedState {
         ServedFeed {
             state: Arc::clone(self),
             status: best.map_or(Status::Unavailable, |(status, ..)| status),
-            best: best.map(|(_, source, until)| (source, until)),
+            best: best.map(|(_, _, source, until)| (source, until)),
             quotes,
         }
     }
+}
+
+/// Whether what was found at a source gives way to what a later one has: a fresh value never does; where none is
+/// fresh, the one that was read last is served, so that values and times do not jump back.
+fn gives_way(found: (Status, Timestamp), next: (Status, Timestamp)) -> bool {
+    match (found.0, next.0) {
+        (Status::Fresh, _) => false,
+        (_, Status::Fresh) => true,
+        _ => next.1 > found.1,
+    }
+}
+
+/// A value that took over when the one before it was no longer fresh. If it had been read before that, readers saw
+/// the change, if it is one, at that instant.
+fn after(found: &Served, kept: &Kept) -> Kept {
+    let took_over = found.freshness.fresh_until;
+    if kept.changed_at >= took_over {
+        return kept.clone();
+    }
+    if found.kept.quote.same_figures(&kept.quote) {
+        let Kept { previous, fetched_at, changed_at, .. } = found.kept.clone();
+        return Kept { previous, fetched_at, changed_at, ..kept.clone() };
+    }
+    Kept { previous: Some(found.kept.quote.clone()), changed_at: took_over, ..kept.clone() }
 }
 
 /// What a figure is of, whatever the place or channel: a stand-in is silent where the institution itself speaks.
@@ -484,4 +513,88 @@ const DOCUMENTS: &[(&str, Scope)] = &[
 /// Where a feed stands in every list.
 fn position(feed: &str) -> usize {
     providers::feeds().position(|(_, known)| known.id == feed).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use providers::AsOf;
+    use rust_decimal::dec;
+
+    use super::*;
+
+    fn at(minute: &str) -> Timestamp {
+        format!("2026-09-30T{minute}:00+07:00").parse().unwrap()
+    }
+
+    fn usd(sell: Decimal, read: &str, checked: &str) -> BTreeMap<String, Kept> {
+        let quote = Quote::Fx(providers::Fx {
+            currency: "USD".into(),
+            variant: None,
+            name: None,
+            per: 1,
+            buy_cash: None,
+            buy_transfer: None,
+            sell: Some(sell),
+            sell_cash: None,
+        });
+        let kept = Kept {
+            quote,
+            previous: None,
+            as_of: AsOf::Unstated,
+            fetched_at: at(read),
+            checked_at: at(checked),
+            changed_at: at(read),
+        };
+        BTreeMap::from([("USD".to_owned(), kept)])
+    }
+
+    /// Due every ten minutes, 15 minutes of grace, an hour to expiry; the first source and the second.
+    fn feed(first: BTreeMap<String, Kept>, second: BTreeMap<String, Kept>) -> Arc<FeedState> {
+        let (institution, feed) = providers::feed("vietcombank.fx").unwrap();
+        let source = |at: usize, kept| SourceState {
+            source: &feed.sources[at],
+            standing: Standing::On,
+            url: String::new(),
+            kept,
+            last_keys: vec!["USD".to_owned()],
+            last: None,
+        };
+        let rules = Rules {
+            schedule: "*/10 * * * *".parse().unwrap(),
+            stale_after: Duration::from_mins(15),
+            expire_after: Duration::from_hours(1),
+            calendar: Arc::default(),
+        };
+        let sources = vec![source(0, first), source(1, second)];
+        Arc::new(FeedState { institution, feed, rules, sources, next_refresh_at: None, failure: None })
+    }
+
+    #[test]
+    fn a_standby_that_was_read_before_it_takes_over_changes_the_value_when_it_does() {
+        // The first source was read last at 10:00 and is fresh until 10:25; the second was asked meanwhile.
+        let state = feed(usd(dec!(26260), "09:00", "10:00"), usd(dec!(26240), "10:10", "10:20"));
+        let before = &state.serve(at("10:24")).quotes[0];
+        assert_eq!((before.source.id, before.kept.changed_at), ("json", at("09:00")));
+        let after = &state.serve(at("10:25")).quotes[0];
+        assert_eq!((after.source.id, after.kept.changed_at), ("xml", at("10:25")));
+        assert!(after.kept.previous.as_ref().unwrap().same_figures(&before.kept.quote));
+
+        let same = feed(usd(dec!(26260), "09:00", "10:00"), usd(dec!(26260), "10:10", "10:20"));
+        assert_eq!(
+            same.serve(at("10:25")).quotes[0].kept.changed_at,
+            at("09:00"),
+            "no change of value is none"
+        );
+    }
+
+    #[test]
+    fn where_no_source_is_fresh_the_one_that_was_read_last_stays() {
+        let state = feed(usd(dec!(26260), "09:00", "10:00"), usd(dec!(26240), "10:10", "10:20"));
+        for (now, status) in [("10:40", Status::Fresh), ("10:50", Status::Stale), ("12:00", Status::Expired)]
+        {
+            let served = state.serve(at(now));
+            assert_eq!((served.quotes[0].source.id, served.status), ("xml", status), "{now}");
+            assert_eq!(served.best.unwrap().0.id, "xml", "{now}");
+        }
+    }
 }
