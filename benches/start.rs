@@ -67,6 +67,7 @@ fn main() {
 
     let mut service = start(&config);
     until(Duration::from_secs(10), || filled(address));
+    // Idle is what is measured, so there is nothing to wait for but time.
     std::thread::sleep(Duration::from_secs(2));
     let memory = resident(&service);
     stop(&mut service);

@@ -580,22 +580,13 @@ fn chain(error: &dyn StdError) -> String {
 fn classify(error: reqwest::Error, host: String, timeout: Duration) -> Outcome {
     // Its text would carry the address, and the address may carry a key.
     let error = &error.without_url();
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(current) = cause {
-        if let Some(refused) = current.downcast_ref::<Refused>() {
-            return match *refused {
-                Refused::Private(address) => Outcome::PrivateAddress(address),
-                Refused::Unknown => Outcome::Dns(host),
-            };
-        }
-        let tls = current.downcast_ref::<rustls::Error>().map(ToString::to_string).or_else(|| {
-            let io = current.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>().map(ToString::to_string)
-        });
-        if let Some(why) = tls {
-            return Outcome::Tls { host, why };
-        }
-        cause = current.source();
+    match find::<Refused>(error) {
+        Some(Refused::Private(address)) => return Outcome::PrivateAddress(*address),
+        Some(Refused::Unknown) => return Outcome::Dns(host),
+        None => {}
+    }
+    if let Some(why) = find::<rustls::Error>(error) {
+        return Outcome::Tls { host, why: why.to_string() };
     }
     if error.is_timeout() {
         if error.is_connect() { Outcome::Connect(host) } else { Outcome::Timeout(timeout) }
@@ -608,6 +599,19 @@ fn classify(error: reqwest::Error, host: String, timeout: Duration) -> Outcome {
         Outcome::Truncated
     } else {
         Outcome::Protocol(chain(error))
+    }
+}
+
+/// The first cause of a type. An `io::Error` gives its content's source as its own and so hides the content, which
+/// is where rustls's word stands, wrapped more than once.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match inner {
+        Some(inner) => find(inner as &(dyn StdError + 'static)),
+        None => error.source().and_then(find),
     }
 }
 

@@ -558,3 +558,28 @@ async fn f10_a_source_that_asks_for_no_wait_is_not_hammered() {
     assert!((29..=31).contains(&wait), "{wait}");
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_used_where_one_is_set_and_does_not_open_the_private_network() {
+    let far = "http://bank.example/chart";
+    let house = House::with(
+        |bank| bank.script(far, [Reply::ok(recorded("tpbank.gold", "chart", 0, None))]),
+        |text| {
+            let proxy = text.lines().find_map(|line| line.split_once("/tpbank.gold/chart")).unwrap().0;
+            let proxy = proxy.trim_start_matches("url = \"").to_owned();
+            let text = text.replace(&format!("{proxy}/tpbank.gold/chart"), far);
+            // The built-in http source of DOJI stays on a private address, without allow_private.
+            let (head, tail) = text.split_once("[feeds.doji.gold.sources.xml]").unwrap();
+            let tail = tail.replacen("allow_private = true\n", "", 1);
+            let secrets = "[secrets]\ndoji_api_key = \"k\"\n";
+            format!("{head}[feeds.doji.gold.sources.xml]{tail}[fetch]\nproxy = \"{proxy}\"\n{secrets}")
+        },
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.feed("tpbank.gold").await["status"], "fresh");
+    assert_eq!(house.bank.hits(far).len(), 1, "asked of the proxy, by its whole address");
+    let doji = house.feed("doji.gold").await;
+    assert_eq!(source(&doji, "xml")["reason"]["code"], "private_address");
+    house.app.stop().await;
+}

@@ -26,3 +26,4 @@ mod mutations;
 mod panel;
 mod replay;
 mod restart;
+mod tls;
