@@ -13,7 +13,10 @@ use crate::{
     clock::{Clock, later},
     config::{self, Config},
     fetch::{Fetcher, Live},
-    http::{self, Site, serve::Listener},
+    http::{
+        self, Site,
+        serve::{Front, Listener},
+    },
     refresh::{FirstRound, RunEnd, RunNow, Shop, Worker},
     replay::{Replay, ReplayError},
     schedule::Ringer,
@@ -26,6 +29,8 @@ const STAGGER: Duration = Duration::from_millis(150);
 const BOARD_QUEUE: usize = 64;
 /// The clock of a replay is looked at this often.
 const REPLAY_TICK: Duration = Duration::from_millis(200);
+/// Buckets of clients are looked through this often.
+const TIDY: Duration = Duration::from_mins(1);
 /// A little more than the listeners' own drain.
 const SERVERS_STOP: Duration = Duration::from_secs(12);
 /// How long workers may take to notice that they should stop.
@@ -50,6 +55,12 @@ pub enum StartError {
         /// The operating system's reason.
         why: String,
     },
+    /// The board.
+    #[error("the board cannot be published; the log says why")]
+    FirstPublish,
+    /// The system.
+    #[error("cannot start a serving thread: {0}")]
+    Threads(std::io::Error),
     /// The scheduler.
     #[error("the scheduler does not start: {0}")]
     Scheduler(String),
@@ -72,6 +83,7 @@ pub struct App {
     /// Where health is.
     pub ops: SocketAddr,
     snapshot: Shared,
+    site: Arc<Site>,
     store: Arc<Store>,
     runs: BTreeMap<&'static str, mpsc::Sender<RunNow>>,
     ringer: Option<Ringer>,
@@ -103,6 +115,8 @@ impl App {
                 (Fetcher::Replay(replay), clock, Nature::Recorded)
             }
         };
+        // Beside the store's first reads.
+        let api = tokio::task::spawn_blocking(|| http::api::routes().split_for_parts().0);
         let recorded = nature == Nature::Recorded;
         let store = Arc::new(Store::open(&config.store.url, nature).await?);
         let states = load_states(&config, &store, &clock, recorded).await?;
@@ -114,16 +128,12 @@ impl App {
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
-        let site = Arc::new(Site {
-            snapshot: Arc::clone(&snapshot),
-            clock: clock.clone(),
-            public_url: config.server.public_url.clone(),
-            panel: config.widgets.panel.clone(),
-        });
+        let site = Arc::new(Site::new(Arc::clone(&snapshot), clock.clone(), &config, tracker.clone()));
         let mut app = Self {
             public: public.address,
             ops: ops.address,
             snapshot: Arc::clone(&snapshot),
+            site: Arc::clone(&site),
             store: Arc::clone(&store),
             runs: BTreeMap::new(),
             ringer: None,
@@ -135,12 +145,17 @@ impl App {
             board: tracker,
         };
         app.board.spawn(board.run(inbox, app.stop_board.clone()));
-        // The accept loops run on worker threads of their own accord, not inside the caller's block_on: closing
-        // connections costs a quarter less that way.
-        for (listener, router) in [(public, http::public(Arc::clone(&site))), (ops, http::ops(site))] {
-            let (stop, tracker) = (app.stop_listening.clone(), app.servers.clone());
-            app.servers.spawn(listener.serve(router, stop, tracker));
-        }
+        let front = Front {
+            quick: Some(Arc::clone(&site)),
+            router: match api.await {
+                Ok(api) => http::public_with(api, Arc::clone(&site)),
+                Err(_) => http::public(Arc::clone(&site)),
+            },
+        };
+        public.serve_on_threads(&front, &app.stop_listening, &app.servers).map_err(StartError::Threads)?;
+        let front = Front { quick: None, router: http::ops(Arc::clone(&site)) };
+        app.servers.spawn(ops.serve(front, app.stop_listening.clone()));
+        app.servers.spawn(tidy_buckets(site, app.stop_listening.clone()));
         tracing::info!("public listener on http://{}", app.public);
         tracing::info!("ops listener on http://{}", app.ops);
 
@@ -192,6 +207,12 @@ impl App {
     #[must_use]
     pub fn snapshot(&self) -> Shared {
         Arc::clone(&self.snapshot)
+    }
+
+    /// What the listeners serve from.
+    #[must_use]
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
     }
 
     /// Runs a feed now and waits for its end; `None`: there is no such feed.
@@ -310,6 +331,13 @@ pub fn offset(feed: &str, settings: &config::Feed, recorded: bool) -> Duration {
         0 => Duration::ZERO,
         _ if recorded => Duration::ZERO,
         seconds => Duration::from_secs(xxh3_64(feed.as_bytes()) % seconds),
+    }
+}
+
+/// Forgets clients that have not cost anything for a while.
+async fn tidy_buckets(site: Arc<Site>, stop: CancellationToken) {
+    while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
+        site.limiter.tidy();
     }
 }
 

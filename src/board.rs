@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -18,8 +18,10 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    app::StartError,
     clock::{Clock, later},
     document::{self, Document},
+    filter::Filter,
     refresh::{RunEnd, RunNow},
     schedule::{Calendar, Schedule},
     store::{Attempt, Kept, Published, Store},
@@ -29,7 +31,8 @@ use crate::{
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How current a value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Read again in time.
     Fresh,
@@ -234,6 +237,31 @@ impl FeedState {
     }
 }
 
+/// Where no place is asked for: the quote without one, then these.
+pub const PLACES: &[Option<&str>] = &[None, Some("hanoi"), Some("hcm")];
+
+/// Of several quotes of one figure the most current; among equals the first.
+pub fn most_current<'a>(quotes: impl Iterator<Item = &'a Served>) -> Option<&'a Served> {
+    quotes.fold(None, |best: Option<&Served>, next| match best {
+        Some(best) if best.status <= next.status => Some(best),
+        _ => Some(next),
+    })
+}
+
+impl ServedFeed {
+    /// The price of a gold product at a place; where none is asked for, the most current of those that there are.
+    #[must_use]
+    pub fn gold(&self, product: &str, place: Option<&str>) -> Option<&Served> {
+        let asked = [place];
+        let places = if place.is_some() { &asked } else { PLACES };
+        most_current(places.iter().filter_map(|place| {
+            self.quotes.iter().find(|served| {
+                matches!(&served.kept.quote, Quote::Gold(gold) if gold.product == product && gold.place.as_deref() == *place)
+            })
+        }))
+    }
+}
+
 /// Whether what was found at a source gives way to what a later one has: a fresh value never does; where none is
 /// fresh, the one that was read last is served, so that values and times do not jump back.
 fn gives_way(found: (Status, Timestamp), next: (Status, Timestamp)) -> bool {
@@ -270,7 +298,7 @@ fn quantity(quote: &Quote) -> String {
 /// Everything that is served, at one publish.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// By name: `board`, `gold`, `fx`, `deposits`, `feeds`.
+    /// By name: `board`, `gold`, `fx`, `deposits`, `feeds`, and the CSV twins `gold.csv`, `fx.csv`, `deposits.csv`.
     pub documents: BTreeMap<&'static str, Arc<Document>>,
     /// The feeds behind them, for widgets.
     pub feeds: Vec<ServedFeed>,
@@ -280,6 +308,8 @@ pub struct Snapshot {
     pub version: i64,
     /// Middle rates of the reference bank that have not expired.
     pub reference: HashMap<String, Decimal>,
+    /// The panel as it is without options, once somebody has asked for it; shared until the board changes.
+    pub panel: Arc<OnceLock<Arc<Document>>>,
 }
 
 /// The reference bank of plausibility.
@@ -290,7 +320,8 @@ impl Snapshot {
     #[must_use]
     pub fn of(feeds: Vec<ServedFeed>) -> Self {
         let reference = Self::reference(&feeds);
-        Self { documents: BTreeMap::new(), feeds, recorded: false, version: 0, reference }
+        let panel = Arc::default();
+        Self { documents: BTreeMap::new(), feeds, recorded: false, version: 0, reference, panel }
     }
 
     fn reference(feeds: &[ServedFeed]) -> HashMap<String, Decimal> {
@@ -331,14 +362,14 @@ impl Board {
     /// Publishes the first snapshot from what the store kept.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read, or nothing can be published.
     pub async fn start(
         clock: Clock,
         store: Arc<Store>,
         recorded: bool,
         states: Vec<Arc<FeedState>>,
         tracker: TaskTracker,
-    ) -> Result<Self, crate::store::StoreError> {
+    ) -> Result<Self, StartError> {
         let published: BTreeMap<String, Published> = store.documents().await?.into_iter().collect();
         let version = published.values().map(|published| published.version).max().unwrap_or(0);
         let mut board = Self {
@@ -352,8 +383,7 @@ impl Board {
             unstored: Arc::default(),
             tracker,
         };
-        board.publish().await;
-        Ok(board)
+        if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
     }
 
     /// The newest snapshot, for readers.
@@ -446,38 +476,119 @@ impl Board {
         }
     }
 
-    async fn publish(&mut self) {
+    /// Whether it was published.
+    async fn publish(&mut self) -> bool {
         let now = self.clock.now();
         let feeds: Vec<ServedFeed> = self.states.values().map(|state| state.serve(now)).collect();
-        let version = self.version + 1;
-        let mut documents = BTreeMap::new();
-        let mut changed = Vec::new();
-        for (name, scope) in DOCUMENTS {
-            let content = document::content(*scope, &feeds, self.recorded);
-            let published = match self.published.get(*name) {
-                Some(published) if published.hash == content.hash => published.clone(),
-                _ => {
-                    let published = Published { version, generated_at: now, hash: content.hash.clone() };
-                    changed.push(((*name).to_owned(), published.clone()));
-                    published
-                }
-            };
-            documents.insert(*name, Arc::new(document::finish(*scope, &content, &published, &feeds)));
-        }
+        let (recorded, version) = (self.recorded, self.version + 1);
+        let (published, last) = (self.published.clone(), self.shared.load_full());
+        // Encoding takes milliseconds of work, for which the workers of other feeds need not wait.
+        let written =
+            tokio::task::spawn_blocking(move || write(feeds, recorded, version, now, &published, &last))
+                .await;
+        let Ok(Written { documents, changed, feeds }) = written else {
+            tracing::error!("a publish panicked; the last snapshot stays");
+            return false;
+        };
         if !changed.is_empty() {
             self.version = version;
             self.published.extend(changed.iter().cloned());
             self.keep(changed).await;
         }
         let reference = Snapshot::reference(&feeds);
-        self.shared.store(Arc::new(Snapshot {
-            documents,
-            feeds,
-            recorded: self.recorded,
-            version: self.version,
-            reference,
-        }));
+        let version = self.version;
+        let last = self.shared.load();
+        let board = |documents: &BTreeMap<&str, Arc<Document>>| documents.get("board").map(Arc::as_ptr);
+        let panel = if board(&last.documents) == board(&documents) {
+            Arc::clone(&last.panel)
+        } else {
+            Arc::default()
+        };
+        self.shared.store(Arc::new(Snapshot { documents, feeds, recorded, version, reference, panel }));
+        true
     }
+}
+
+/// A publish, encoded.
+struct Written {
+    documents: BTreeMap<&'static str, Arc<Document>>,
+    /// Documents whose bytes are new.
+    changed: Vec<(String, Published)>,
+    feeds: Vec<ServedFeed>,
+}
+
+/// Encodes what changed; what did not is shared with the last snapshot.
+fn write(
+    feeds: Vec<ServedFeed>,
+    recorded: bool,
+    version: i64,
+    now: Timestamp,
+    published: &BTreeMap<String, Published>,
+    last: &Snapshot,
+) -> Written {
+    let (mut documents, mut changed) = (BTreeMap::new(), Vec::new());
+    let mut add = |(name, document, csv): Pages| {
+        if published.get(name) != Some(&document.published) {
+            changed.push((name.to_owned(), document.published.clone()));
+        }
+        documents.insert(name, document);
+        documents.extend(csv);
+    };
+    let one = |entry: &Entry| write_one(entry, &feeds, recorded, version, now, published, last);
+    if !last.documents.is_empty() {
+        DOCUMENTS.iter().map(one).for_each(&mut add);
+        return Written { documents, changed, feeds };
+    }
+    // The first publish is what a start waits for: two halves of about the same size side by side.
+    let (whole, kinds): (Vec<&Entry>, Vec<&Entry>) =
+        DOCUMENTS.iter().partition(|(_, scope, _)| !matches!(scope, Scope::Kind(_)));
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| whole.into_iter().map(one).collect::<Vec<_>>());
+        kinds.into_iter().map(one).for_each(&mut add);
+        match beside.join() {
+            Ok(whole) => whole.into_iter().for_each(&mut add),
+            // As if it had happened here.
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+    Written { documents, changed, feeds }
+}
+
+/// Name, scope, and the CSV twin.
+type Entry = (&'static str, Scope, Option<&'static str>);
+/// A document and its CSV twin, by name.
+type Pages = (&'static str, Arc<Document>, Option<(&'static str, Arc<Document>)>);
+
+fn write_one(
+    (name, scope, csv): &Entry,
+    feeds: &[ServedFeed],
+    recorded: bool,
+    version: i64,
+    now: Timestamp,
+    published: &BTreeMap<String, Published>,
+    last: &Snapshot,
+) -> Pages {
+    let content = document::content(*scope, feeds, recorded, &Filter::default());
+    let same = |document: &&Arc<Document>| document.published.hash == content.hash;
+    if let Some(document) = last.documents.get(name).filter(same) {
+        let csv = csv.and_then(|csv| Some((csv, Arc::clone(last.documents.get(csv)?))));
+        return (name, Arc::clone(document), csv);
+    }
+    let known = published.get(*name).filter(|published| published.hash == content.hash);
+    let published = known.cloned().unwrap_or_else(|| Published {
+        version,
+        generated_at: now,
+        hash: content.hash.clone(),
+    });
+    let document = document::finish(*scope, &content, &published, feeds);
+    let csv = match (csv, scope) {
+        (Some(csv), Scope::Kind(kind)) => {
+            let encoded = Arc::new(document::csv_twin(*kind, feeds, &Filter::default()));
+            Some((*csv, Arc::new(Document { encoded, published, policy: document.policy })))
+        }
+        _ => None,
+    };
+    (name, Arc::new(document), csv)
 }
 
 /// What a document is of.
@@ -502,12 +613,12 @@ impl Scope {
     }
 }
 
-const DOCUMENTS: &[(&str, Scope)] = &[
-    ("board", Scope::Board),
-    ("gold", Scope::Kind(Kind::Gold)),
-    ("fx", Scope::Kind(Kind::Fx)),
-    ("deposits", Scope::Kind(Kind::Deposit)),
-    ("feeds", Scope::Feeds),
+const DOCUMENTS: &[Entry] = &[
+    ("board", Scope::Board, None),
+    ("gold", Scope::Kind(Kind::Gold), Some("gold.csv")),
+    ("fx", Scope::Kind(Kind::Fx), Some("fx.csv")),
+    ("deposits", Scope::Kind(Kind::Deposit), Some("deposits.csv")),
+    ("feeds", Scope::Feeds, None),
 ];
 
 /// Where a feed stands in every list.

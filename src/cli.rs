@@ -22,7 +22,7 @@ use crate::{
     board::{FeedState, Rules, Served, Snapshot, Status},
     clock::{Clock, rfc3339},
     config::{self, Config, Overrides},
-    document::{self, QuoteJson},
+    document::{self, shapes::QuoteJson},
     fetch::{Fetcher, Live},
     judge::{self, Case, Judgement, Trail, Verdict},
     refresh::{FirstRound, Gave, Shop, Trouble, Worker},
@@ -49,6 +49,8 @@ enum Command {
     Feeds(Common),
     /// Ask a source once, or read a saved answer, and print as JSON what would be published; changes nothing
     Probe(Probe),
+    /// Print the OpenAPI document of the API
+    Openapi,
 }
 
 #[derive(Debug, Args, Default)]
@@ -129,6 +131,10 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Check(options) => check(&options),
         Command::Feeds(options) => runtime.block_on(feeds(&options)),
         Command::Probe(options) => runtime.block_on(probe(&options)),
+        Command::Openapi => {
+            print(&format!("{:#}\n", crate::http::openapi()));
+            Ok(ExitCode::SUCCESS)
+        }
     };
     // A parser that does not come back must not keep the program.
     runtime.shutdown_background();
@@ -174,6 +180,10 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     let mode = replay.map_or(Mode::Live, Mode::Replay);
     if let Mode::Replay(_) = mode {
         tracing::info!("replay: answers are recorded ones, not current prices");
+    }
+    // A connection is a file; the system's usual 1,024 are fewer than the connections that are allowed.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
     // Before anything is served: whoever gets an answer may also stop us.
     let stop = stop_signal().map_err(Failure::failed)?;
@@ -521,7 +531,7 @@ fn quotes(
                 changed_at: now,
             };
             let served = Served { kept, freshness: rules.freshness(now), status: Status::Fresh, source };
-            QuoteJson::of(feed, provider, &served)
+            QuoteJson::of(feed, provider, &served, providers::WeightUnit::Luong)
         })
         .collect()
 }

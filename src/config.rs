@@ -106,8 +106,10 @@ pub struct Server {
     /// Absolute URLs start with this.
     #[serde(deserialize_with = "http_url")]
     pub public_url: Url,
-    /// Whose `X-Forwarded-For` will be believed; read and checked, not yet in force.
+    /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// Requests a minute and client that cost work; 0 = no limit.
+    pub rate_limit: u32,
 }
 
 /// `[store]`

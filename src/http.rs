@@ -1,26 +1,59 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
-//! newest snapshot; none of them touches a source or the store.
+//! newest snapshot or derive them from it; none of them touches a source or the store.
 
+pub mod api;
+pub mod cache;
+pub mod derived;
+mod docs;
+pub mod encoded;
+pub mod limit;
+mod openapi;
 mod pages;
-mod problem;
-mod respond;
+pub mod problem;
 pub mod serve;
+mod wanted;
+mod wire;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
+    body::{Body, HttpBody as _},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::{board::Shared, clock::Clock, config};
+use crate::{
+    board::Shared,
+    clock::Clock,
+    config::{self, Network},
+};
+use cache::CachePolicy;
+use derived::Derived;
+use encoded::Encoded;
+use limit::Limiter;
+pub use openapi::document as openapi;
+use pages::Pages;
 pub use problem::Problem;
+
+/// Headers that scripts of other sites may read.
+const EXPOSED: &str = "ETag, Date, Link, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id";
+/// Methods of everything public.
+const METHODS: &str = "GET, HEAD, OPTIONS";
+/// Path and query of a request.
+const MAX_URI: usize = 8000;
+/// A body that nobody needs is read and dropped up to here.
+const MAX_BODY: usize = 64 << 10;
+/// It has so long to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What handlers read from.
 pub struct Site {
@@ -32,133 +65,198 @@ pub struct Site {
     pub public_url: Url,
     /// What the panel shows.
     pub panel: config::Panel,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// A bucket a client.
+    pub limiter: Limiter,
+    /// Selections, conversions, pages with options.
+    pub derived: Derived,
+    pages: Pages,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy)]
+struct Peer(IpAddr);
+
+impl Site {
+    /// Over a snapshot; what costs work is done on the runtime of the caller.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[must_use]
+    pub fn new(snapshot: Shared, clock: Clock, config: &config::Config, tracker: TaskTracker) -> Self {
+        Self {
+            snapshot,
+            clock,
+            public_url: config.server.public_url.clone(),
+            panel: config.widgets.panel.clone(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            limiter: Limiter::new(config.server.rate_limit),
+            derived: Derived::new(tracker, Handle::current()),
+            pages: Pages::default(),
+        }
+    }
+
+    /// An absolute URL.
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
 }
 
 /// The public listener.
 pub fn public(site: Arc<Site>) -> Router {
+    public_with(api::routes().split_for_parts().0, site)
+}
+
+/// The public listener with the API's routes, which take a millisecond to describe themselves.
+pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
     Router::new()
         .route("/", get(pages::home))
-        .route("/home.css", get(pages::home_css))
-        .route("/v1", get(index))
-        .route("/v1/board", get(|site, uri, request| document(site, uri, request, "board")))
-        .route("/v1/gold", get(|site, uri, request| document(site, uri, request, "gold")))
-        .route("/v1/fx", get(|site, uri, request| document(site, uri, request, "fx")))
-        .route("/v1/deposits", get(|site, uri, request| document(site, uri, request, "deposits")))
-        .route("/v1/feeds", get(|site, uri, request| document(site, uri, request, "feeds")))
-        .route("/widgets/panel", get(pages::panel))
+        .route("/assets/{name}", get(pages::asset))
+        .route("/docs", get(docs::reference))
+        .route("/docs/problems", get(docs::problems))
+        .route("/docs/problems/{name}", get(docs::problem))
+        .route("/openapi.json", get(docs::openapi))
+        .route(
+            "/widgets/panel",
+            get(async |State(site): State<Arc<Site>>, request| site.answer(request).await),
+        )
+        .merge(api)
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
+        .layer(from_fn_with_state(Arc::clone(&site), every_answer))
         .with_state(site)
-        .layer(from_fn(every_answer))
 }
 
 /// The operator's listener: never public.
 pub fn ops(site: Arc<Site>) -> Router {
+    let plain = |text: String| {
+        let mut response = text.into_response();
+        response.extensions_mut().insert(CachePolicy::Never);
+        response
+    };
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(async move || plain("ok\n".to_owned())))
         // The first snapshot is published before either listener opens, so whoever can ask is served.
         .route(
             "/readyz",
-            get(|State(site): State<Arc<Site>>| async move {
-                format!("ok, version {}\n", site.snapshot.load().version)
+            get(async move |State(site): State<Arc<Site>>| {
+                plain(format!("ok, version {}\n", site.snapshot.load().version))
             }),
         )
+        // Where the types of its errors lead.
+        .route("/docs/problems/{name}", get(docs::problem))
+        .route("/assets/{name}", get(pages::asset))
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
+        .layer(from_fn_with_state(Arc::clone(&site), every_answer))
         .with_state(site)
-        .layer(from_fn(every_answer))
 }
 
 /// Prefixes whose answers may be framed or embedded anywhere; they set their own policy.
 const EMBEDDABLE: &str = "/widgets/";
 
-async fn every_answer(request: Request, next: Next) -> Response {
+/// Headers of what no other page may show in a frame.
+fn never_framed() -> [(HeaderName, HeaderValue); 2] {
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+    ]
+}
+
+/// Headers of what any page may show in a frame.
+fn framed_anywhere() -> [(HeaderName, HeaderValue); 4] {
+    let policy = "default-src 'none'; frame-ancestors *";
+    let (resource, embedder) = ("cross-origin-resource-policy", "cross-origin-embedder-policy");
+    [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (HeaderName::from_static(resource), HeaderValue::from_static("cross-origin")),
+        (HeaderName::from_static(embedder), HeaderValue::from_static("require-corp")),
+    ]
+}
+
+/// Bytes of this type that are data and no page.
+pub(crate) fn data(content_type: &'static str, bytes: impl AsRef<[u8]>) -> Encoded {
+    let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    headers.extend(never_framed());
+    Encoded::new(headers, bytes)
+}
+
+/// What every answer has in common: refused requests, contained panics, `Cache-Control` by policy, CORS.
+async fn every_answer(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let uri = request.uri().clone();
-    let embeddable = uri.path().starts_with(EMBEDDABLE);
-    let mut response = if request.method() == Method::OPTIONS {
-        let allow = [
-            (header::ALLOW, "GET, HEAD, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ];
-        (StatusCode::NO_CONTENT, allow).into_response()
-    } else {
-        match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+    let mut response = match arrived(request).await {
+        Err(problem) => problem.into_response(),
+        Ok(request) if request.method() == Method::OPTIONS => preflight(),
+        Ok(request) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             Err(_) => Problem::internal(&uri).into_response(),
-        }
+        },
     };
+    let policy = response.extensions_mut().remove::<CachePolicy>().unwrap_or(CachePolicy::Never);
+    let unchanged = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
-    let mut set = |name, value| {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    headers.insert(header::CACHE_CONTROL, policy.header(site.clock.now()));
+    let mut set = |name: HeaderName, value: HeaderValue| {
+        headers.entry(name).or_insert(value);
     };
-    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, "ETag, Date, Retry-After, Link");
-    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    if embeddable {
-        // Pages bring their own; this is for errors in their place.
-        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors *");
-        set(HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
-        set(HeaderName::from_static("cross-origin-embedder-policy"), "require-corp");
-    } else {
-        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
-        set(header::X_FRAME_OPTIONS, "DENY");
+    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    if unchanged {
+        return response;
     }
-    if response.status() == StatusCode::NOT_MODIFIED {
-        respond::strip_for_not_modified(response.headers_mut());
+    // Pages bring their own policy; this is for errors in their place.
+    if uri.path().starts_with(EMBEDDABLE) {
+        for (name, value) in framed_anywhere() {
+            set(name, value);
+        }
+    } else {
+        for (name, value) in never_framed() {
+            set(name, value);
+        }
     }
     response
 }
 
-#[allow(clippy::unused_async, reason = "axum's handlers are async")]
-async fn document(State(site): State<Arc<Site>>, uri: Uri, request: Request, name: &'static str) -> Response {
-    if let Err(problem) = no_parameters(&uri) {
-        return problem.into_response();
+/// A request that is well-formed and has arrived as a whole; a body is dropped, since nothing here needs one.
+async fn arrived(request: Request) -> Result<Request, Problem> {
+    let uri = request.uri().clone();
+    if !serve::has_one_host(request.version(), request.headers()) {
+        return Err(Problem::bad_request(uri.path(), "HTTP/1.1 asks for exactly one Host header"));
     }
-    match site.snapshot.load().documents.get(name) {
-        Some(document) => respond::document(request.headers(), document, site.clock.now()),
-        None => Problem::not_found(&uri).into_response(),
+    if is_too_long(&uri) {
+        return Err(Problem::uri_too_long(uri.path().get(..80).unwrap_or_default()));
     }
-}
-
-#[allow(clippy::unused_async, reason = "axum's handlers are async")]
-async fn index(State(site): State<Arc<Site>>, uri: Uri, request: Request) -> Response {
-    if let Err(problem) = no_parameters(&uri) {
-        return problem.into_response();
+    // Other methods are refused whatever they bring.
+    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if !reads || request.body().is_end_stream() {
+        return Ok(request);
     }
-    let at = |path: &str| format!("{}{path}", site.public_url.as_str().trim_end_matches('/'));
-    let snapshot = site.snapshot.load();
-    let documents: serde_json::Map<String, serde_json::Value> = snapshot
-        .documents
-        .keys()
-        .map(|name| ((*name).to_owned(), at(&format!("/v1/{name}")).into()))
-        .collect();
-    let body = crate::document::encode(&serde_json::json!({
-        "version": "v1",
-        "recorded": snapshot.recorded,
-        "software": concat!("banggia ", env!("CARGO_PKG_VERSION")),
-        "documents": documents,
-        "feeds": snapshot.feeds.iter().map(|feed| feed.state.feed.id).collect::<Vec<_>>(),
-        "docs": at("/"),
-    }));
-    respond::fixed(request.headers(), "application/json", body.into())
-}
-
-/// On `/v1` an unknown parameter is an error, since whoever wrote it expects an effect.
-fn no_parameters(uri: &Uri) -> Result<(), Problem> {
-    let errors: Vec<problem::Parameter> = pairs(uri)
-        .map(|(parameter, value)| problem::Parameter { parameter, value, allowed: Vec::new() })
-        .collect();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::parameters(uri, "this document takes no parameters", errors))
+    if request.body().size_hint().lower() > MAX_BODY as u64 {
+        return Err(Problem::too_large(&uri));
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(_)) => Ok(Request::from_parts(parts, Body::empty())),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(&uri)),
+        Ok(Err(_)) => Err(Problem::bad_request(uri.path(), "the body could not be read")),
+        Err(_) => Err(Problem::timeout(uri.path())),
     }
 }
 
-/// The query, decoded.
-fn pairs(uri: &Uri) -> impl Iterator<Item = (String, String)> {
-    url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+fn is_too_long(uri: &Uri) -> bool {
+    uri.path_and_query().is_some_and(|both| both.as_str().len() > MAX_URI)
+}
+
+/// Any page may read, so every preflight is granted, for a day.
+fn preflight() -> Response {
+    let allow = [
+        (header::ALLOW, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "*"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ];
+    (StatusCode::NO_CONTENT, allow).into_response()
 }

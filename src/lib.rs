@@ -5,7 +5,8 @@
 //! ```text
 //! schedule (rings) -> refresh (one worker a feed) -> fetch -> providers::parse -> judge
 //!                                                     -> store (what changed) -> board (one writer)
-//! board -> Snapshot (immutable bytes) -> ArcSwap -> http (clones bytes) and panel -> widgets (HTML)
+//! board -> Snapshot (bytes, encoded once) -> ArcSwap -> http: clones them, or derives a selection (filter, convert)
+//!                                                     and keeps it by version; panel -> widgets (HTML)
 //! ```
 //!
 //! Whatever fails on the way leaves the snapshot as it was: the last good value with its true age is served.
@@ -15,8 +16,10 @@ pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod convert;
 pub mod document;
 pub mod fetch;
+pub mod filter;
 pub mod http;
 pub mod judge;
 pub mod panel;

@@ -11,13 +11,10 @@ use widgets::model::{
 };
 
 use crate::{
-    board::{Served, ServedFeed, Snapshot, Status},
+    board::{PLACES, Served, ServedFeed, Snapshot, Status, most_current},
     config,
     document::difference,
 };
-
-/// Where no place is asked for: the quote without one, then these.
-const PLACES: &[Option<&str>] = &[None, Some("hanoi"), Some("hcm")];
 
 /// Lays the snapshot out as the panel that the operator configured.
 #[must_use]
@@ -36,14 +33,6 @@ fn feed<'a>(snapshot: &'a Snapshot, provider: &str, kind: providers::Kind) -> Op
         .feeds
         .iter()
         .find(|served| served.state.institution.id == provider && served.state.feed.kind == kind)
-}
-
-/// Of several quotes for one cell the most current; among equals the first.
-fn most_current<'a>(quotes: impl Iterator<Item = &'a Served>) -> Option<&'a Served> {
-    quotes.fold(None, |best: Option<&Served>, next| match best {
-        Some(best) if best.status <= next.status => Some(best),
-        _ => Some(next),
-    })
 }
 
 fn look(status: Status) -> Look {
@@ -71,15 +60,7 @@ fn gold(snapshot: &Snapshot, picks: &[config::GoldPick]) -> GoldTable {
     let mut feet: Vec<(&ServedFeed, Vec<&Served>)> = Vec::new();
     for pick in picks {
         let Some(feed) = feed(snapshot, &pick.provider, providers::Kind::Gold) else { continue };
-        let places = match &pick.place {
-            Some(place) => vec![Some(place.as_str())],
-            None => PLACES.to_vec(),
-        };
-        let served = most_current(places.iter().filter_map(|place| {
-            feed.quotes.iter().find(|served| {
-                matches!(&served.kept.quote, Quote::Gold(gold) if gold.product == pick.product && gold.place.as_deref() == *place)
-            })
-        }));
+        let served = feed.gold(&pick.product, pick.place.as_deref());
         let (buy, sell) =
             served.map_or((NOTHING, NOTHING), |served| (gold_side(served, true), gold_side(served, false)));
         table.houses.push(feed.state.institution.label.to_owned());

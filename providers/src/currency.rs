@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 /// Everything seen at a Vietnamese bank.
-const KNOWN: &[&str] = &[
+pub const CURRENCIES: &[&str] = &[
     "AUD", "CAD", "CHF", "CNY", "DKK", "EUR", "GBP", "HKD", "IDR", "INR", "JPY", "KHR", "KRW", "KWD", "LAK",
     "MYR", "NOK", "NZD", "PHP", "RUB", "SAR", "SEK", "SGD", "THB", "TWD", "USD",
 ];
@@ -17,7 +17,7 @@ pub(crate) fn read(label: &str) -> Option<(&'static str, Option<String>)> {
             (code, Some(notes.strip_suffix(')').filter(|notes| are_notes(notes))?.to_owned()))
         }
     };
-    let known = KNOWN.iter().find(|known| **known == code)?;
+    let known = CURRENCIES.iter().find(|known| **known == code)?;
     Some((known, variant))
 }
 

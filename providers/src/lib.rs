@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use jiff::{Timestamp, civil::Date, tz::Offset};
 use url::Url;
 
+pub use currency::CURRENCIES;
 pub use error::{ParseError, Reason};
 pub use number::{NumberError, NumberFormat};
 pub use quote::{
@@ -63,6 +64,9 @@ pub const PRODUCTS: &[&str] = &[
     "jewelry-99",
     "jewelry-24k",
 ];
+
+/// Places for which a source may quote of its own.
+pub const PLACES: &[&str] = &["hanoi", "hcm"];
 
 /// A house that publishes prices.
 #[derive(Debug)]

@@ -75,6 +75,9 @@ pub enum WeightUnit {
 }
 
 impl WeightUnit {
+    /// Every unit, the usual one first.
+    pub const ALL: [Self; 5] = [Self::Luong, Self::Chi, Self::Gram, Self::Kg, Self::Oz];
+
     /// `luong`, `chi`, `gram`, `kg`, `oz`
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -88,7 +91,8 @@ impl WeightUnit {
     }
 
     /// Ten-millionths of a gram: whole numbers, so that no conversion loses a digit before it is rounded.
-    const fn tenth_micrograms(self) -> i64 {
+    #[must_use]
+    pub const fn tenth_micrograms(self) -> i64 {
         match self {
             Self::Luong => 375_000_000,
             Self::Chi => 37_500_000,
@@ -259,6 +263,17 @@ pub enum Customer {
     Personal,
     /// Tổ chức.
     Corporate,
+}
+
+impl Customer {
+    /// `personal`, `corporate`
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Personal => "personal",
+            Self::Corporate => "corporate",
+        }
+    }
 }
 
 /// A deposit rate.

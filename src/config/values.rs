@@ -43,6 +43,21 @@ pub struct Network {
     pub prefix: u8,
 }
 
+impl Network {
+    /// Whether an address is in it; an IPv4 address written as IPv6 counts as what it is.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        // As IPv6, in which the IPv4 addresses are a /96.
+        let wide = |address| match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let host = if self.address.is_ipv4() { 32 } else { 128 } - u32::from(self.prefix);
+        let network = |address| wide(address).checked_shr(host).unwrap_or(0);
+        network(self.address) == network(address)
+    }
+}
+
 impl FromStr for Network {
     type Err = String;
 

@@ -1,103 +1,118 @@
-//! Pages for people: the home page and the panel.
+//! Pages for people, and the index: made on the first request, since they change only with the program and its
+//! configuration.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, Uri, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use widgets::{Lang, PanelOptions, Theme};
 
-use super::{Problem, Site, pairs, problem::Parameter, respond};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{
+    Problem, Site, api::Index, cache::CachePolicy, data, encoded::Encoded, never_framed,
+    wanted::no_parameters,
+};
 
 const HOME: &str = include_str!("home.html");
-const RECORDED: &str = "<p class=\"recorded\">Số liệu mẫu, không phải giá hiện tại</p>";
+const RECORDED: &str = "<aside class=\"recorded\">Số liệu mẫu, không phải giá hiện tại</aside>";
 const HOME_CSS: &str = include_str!("home.css");
+
+/// Pages by name, each encoded once.
+#[derive(Default)]
+pub(super) struct Pages(Mutex<BTreeMap<&'static str, Arc<Encoded>>>);
+
+impl Pages {
+    /// `None` when it cannot be made; then the next request tries again.
+    fn get(&self, name: &'static str, make: impl FnOnce() -> Option<Encoded>) -> Option<Arc<Encoded>> {
+        let mut pages = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = pages.get(name) {
+            return Some(Arc::clone(page));
+        }
+        let page = Arc::new(make()?);
+        pages.insert(name, Arc::clone(&page));
+        Some(page)
+    }
+}
+
+/// The page of this name, or a 304.
+pub(super) fn page(
+    site: &Site,
+    request: Request,
+    name: &'static str,
+    policy: CachePolicy,
+    make: impl FnOnce() -> Option<Encoded>,
+) -> Response {
+    match site.pages.get(name, make) {
+        Some(page) => site.respond(&request.into_parts().0, &page, policy),
+        None => Problem::internal(request.uri()).into_response(),
+    }
+}
+
+/// A page whose style is a file of its own.
+pub(super) fn html(body: &str) -> Encoded {
+    let policy = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+    headers.extend(never_framed());
+    headers.push((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)));
+    // For browsers that do not know frame-ancestors.
+    headers.push((header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")));
+    Encoded::new(headers, body)
+}
 
 /// What this is, the panel, and where to go on. The gallery takes this place later.
 pub(super) async fn home(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let recorded = if site.snapshot.load().recorded { RECORDED } else { "" };
-    let base = site.public_url.as_str().trim_end_matches('/');
-    let mut response = respond::fixed(
-        request.headers(),
-        "text/html; charset=utf-8",
-        HOME.replace("{base}", &escape(base)).replace("{recorded}", recorded).into(),
-    );
-    response.headers_mut().insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    );
-    response
+    page(&site, request, "home", CachePolicy::Program, || {
+        let recorded = if site.snapshot.load().recorded { RECORDED } else { "" };
+        let text = HOME
+            .replace("{base}", &escape(&site.at("")))
+            .replace("{style}", style())
+            .replace("{recorded}", recorded);
+        Some(html(&text))
+    })
 }
 
-/// Its style.
-pub(super) async fn home_css(request: Request) -> Response {
-    respond::fixed(request.headers(), "text/css; charset=utf-8", HOME_CSS.into())
+/// The address of the style of the pages here, relative to `/`: with the hash of its bytes.
+pub(super) fn style() -> &'static str {
+    static STYLE: LazyLock<String> =
+        LazyLock::new(|| format!("assets/pages-{:016x}.css", xxh3_64(HOME_CSS.as_bytes())));
+    &STYLE
 }
 
-/// The sidebar board as a page for an iframe.
-pub(super) async fn panel(State(site): State<Arc<Site>>, uri: Uri, request: Request) -> Response {
-    let options = match panel_options(&uri) {
-        Ok(options) => options,
-        Err(problem) => return problem.into_response(),
-    };
-    let snapshot = site.snapshot.load_full();
-    let model = crate::panel::panel(&snapshot, &site.panel, &site.public_url);
-    let (Ok(page), Some(board)) = (widgets::panel_page(&model, &options), snapshot.documents.get("board"))
-    else {
-        return Problem::internal(&uri).into_response();
-    };
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'; frame-ancestors *",
-        page.style_hash
-    );
-    let mut response = respond::derived(
-        request.headers(),
-        "text/html; charset=utf-8",
-        page.html.into(),
-        board,
-        site.clock.now(),
-    );
-    let headers = response.headers_mut();
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+/// `GET /assets/{name}`
+pub(super) async fn asset(State(site): State<Arc<Site>>, request: Request) -> Response {
+    if request.uri().path().strip_prefix('/') != Some(style()) {
+        return Problem::not_found(request.uri()).into_response();
     }
-    response
+    page(&site, request, "style", CachePolicy::Immutable, || Some(data("text/css; charset=utf-8", HOME_CSS)))
 }
 
-/// Unknown parameters are campaign tags and ignored; a wrong value of a known one is an error.
-fn panel_options(uri: &Uri) -> Result<PanelOptions, Problem> {
-    let mut options = PanelOptions::default();
-    let mut errors = Vec::new();
-    for (parameter, value) in pairs(uri) {
-        let allowed: &[&str] = match parameter.as_str() {
-            "theme" => match value.parse() {
-                Ok(theme) => {
-                    options.theme = theme;
-                    continue;
-                }
-                Err(_) => Theme::ALLOWED,
-            },
-            "lang" => match value.parse() {
-                Ok(lang) => {
-                    options.lang = lang;
-                    continue;
-                }
-                Err(_) => Lang::ALLOWED,
-            },
-            _ => continue,
+/// `GET /v1`
+pub(super) fn index(site: &Site, request: Request) -> Response {
+    if let Err(wrong) = no_parameters(request.uri().query()) {
+        return Problem::parameters(request.uri(), wrong).into_response();
+    }
+    page(site, request, "index", CachePolicy::Program, || {
+        let snapshot = site.snapshot.load();
+        let names = snapshot.documents.keys().copied().chain(["convert"]);
+        let index = Index {
+            version: "v1",
+            software: concat!("banggia ", env!("CARGO_PKG_VERSION")),
+            recorded: snapshot.recorded,
+            documents: names.map(|name| (name.to_owned(), site.at(&format!("/v1/{name}")))).collect(),
+            feeds: snapshot.feeds.iter().map(|feed| feed.state.feed.id).collect(),
+            docs: site.at("/docs"),
+            openapi: site.at("/openapi.json"),
         };
-        let allowed = allowed.iter().map(|allowed| (*allowed).to_owned()).collect();
-        errors.push(Parameter { parameter, value, allowed });
-    }
-    if errors.is_empty() {
-        Ok(options)
-    } else {
-        Err(Problem::parameters(uri, "a parameter has a value that is not allowed", errors))
-    }
+        Some(data("application/json", crate::document::encode(&index)))
+    })
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -264,6 +264,30 @@ describe('pages in every state', { concurrency: 2 }, () => {
   }));
 });
 
+describe('the pages of a running service', { skip: !LIVE && 'STATES_ONLY=1' }, () => {
+  const base = BASE_URL?.replace(/\/+$/, '');
+  for (const path of ['/', '/docs', '/docs/problems', '/docs/problems/invalid-parameter']) {
+    for (const width of [390, 1280]) {
+      for (const scheme of ['light', 'dark']) {
+        it(`${path} is styled, quiet and accessible at ${width} px, ${scheme}`, async () => {
+          await withPage({ width, scheme }, async (page, { heard, requests }) => {
+            await page.goto(base + path, { waitUntil: 'networkidle' });
+            assert.deepEqual(heard, []);
+            assert.deepEqual(requests.filter((request) => new URL(request).origin !== base), []);
+            assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, 'scrolls sideways');
+            assert.ok(await page.evaluate(() => document.styleSheets[0].cssRules.length > 10), 'has no style');
+            await shot(page, `page${path.replaceAll('/', '-')}-${width}-${scheme}`);
+          });
+          await withPage({ width, scheme, bypassCSP: true }, async (page) => {
+            await page.goto(base + path);
+            assert.deepEqual(await axe(page), []);
+          });
+        });
+      }
+    }
+  }
+});
+
 describe('the panel of a running service', { skip: !LIVE && 'STATES_ONLY=1' }, () => {
   const base = BASE_URL?.replace(/\/+$/, '');
   const url = `${base}/widgets/panel`;

@@ -169,8 +169,15 @@ fn probe_reads_a_saved_answer_and_changes_nothing() {
 #[test]
 fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = banggia(folder.path())
+    let program = banggia(folder.path());
+    // Started with fewer files than it may have.
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -S -n 256; exec \"$0\" \"$@\""])
+        .arg(program.get_program())
+        .args(program.get_args())
         .args(["serve", "--replay", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .env_remove("BANGGIA_CONFIG")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -193,6 +200,11 @@ fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
     };
     assert_eq!(get(format!("{public}/v1/board")), "200");
     assert_eq!(get(format!("{ops}/readyz")), "200");
+    // A connection is a file: as many as the system allows.
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let files: Vec<&str> =
+        limits.lines().find(|line| line.starts_with("Max open files")).unwrap().split_whitespace().collect();
+    assert_eq!(files[3], files[4], "soft and hard");
     assert_eq!(get(format!("{public}/readyz")), "404", "health is never public");
     assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
     // Drain what it still says, or it would block on a full pipe.

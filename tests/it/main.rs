@@ -19,11 +19,15 @@
 mod api;
 mod bank;
 mod cli;
+mod contract;
 mod faults;
 mod fixtures;
 mod house;
+mod limits;
 mod mutations;
 mod panel;
 mod replay;
 mod restart;
+mod selections;
+mod steady;
 mod tls;

@@ -1,0 +1,139 @@
+//! The JSON API: one handler a path, described where it stands; the OpenAPI document is made from these lines.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Site,
+    openapi::{self, ConvertParameters, DepositParameters, FxParameters, GoldParameters},
+    wanted::Converted,
+};
+use crate::document::shapes::{Board, DepositList, FeedList, FxList, GoldList};
+
+/// The routes with their descriptions.
+pub fn routes() -> OpenApiRouter<Arc<Site>> {
+    OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(index))
+        .routes(routes!(board))
+        .routes(routes!(gold))
+        .routes(routes!(gold_csv))
+        .routes(routes!(fx))
+        .routes(routes!(fx_csv))
+        .routes(routes!(deposits))
+        .routes(routes!(deposits_csv))
+        .routes(routes!(feeds))
+        .routes(routes!(convert))
+}
+
+/// What there is
+///
+/// Version of the API, documents, feeds, documentation.
+#[utoipa::path(get, path = "/v1", operation_id = "index", tag = "index", responses((status = 200, body = Index)))]
+async fn index(State(site): State<Arc<Site>>, request: Request) -> Response {
+    super::pages::index(&site, request)
+}
+
+/// The whole board
+///
+/// Gold prices, exchange rates and deposit rates in one document.
+#[utoipa::path(get, path = "/v1/board", operation_id = "board", tag = "figures", responses((status = 200, body = Board)))]
+async fn board(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Gold prices
+///
+/// Newest prices, per lượng unless `unit` asks otherwise. Conversion is exact and rounded once, half away from zero,
+/// to whole đồng.
+#[utoipa::path(get, path = "/v1/gold", operation_id = "gold", tag = "figures", params(GoldParameters), responses((status = 200, body = GoldList)))]
+async fn gold(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Gold prices as CSV
+///
+/// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
+#[utoipa::path(get, path = "/v1/gold.csv", operation_id = "gold_csv", tag = "figures", params(GoldParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn gold_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Exchange rates
+///
+/// Newest rates of the banks: đồng for `per` units of a currency.
+#[utoipa::path(get, path = "/v1/fx", operation_id = "fx", tag = "figures", params(FxParameters), responses((status = 200, body = FxList)))]
+async fn fx(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Exchange rates as CSV
+///
+/// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
+#[utoipa::path(get, path = "/v1/fx.csv", operation_id = "fx_csv", tag = "figures", params(FxParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn fx_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Deposit rates
+///
+/// Newest rates by term, in percent a year.
+#[utoipa::path(get, path = "/v1/deposits", operation_id = "deposits", tag = "figures", params(DepositParameters), responses((status = 200, body = DepositList)))]
+async fn deposits(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Deposit rates as CSV
+///
+/// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
+#[utoipa::path(get, path = "/v1/deposits.csv", operation_id = "deposits_csv", tag = "figures", params(DepositParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn deposits_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Feeds and their sources
+///
+/// State, times, next refresh, sources, attribution and reasons of every feed.
+#[utoipa::path(get, path = "/v1/feeds", operation_id = "feeds", tag = "figures", responses((status = 200, body = FeedList)))]
+async fn feeds(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Convert an amount
+///
+/// Between two currencies through the đồng, between gold and the đồng, and between weights of gold. The same side of
+/// the same institution's quotes is used on both legs; the arithmetic is exact and rounded once, at the end, half away
+/// from zero to the decimals of the result's currency (six for weights). A value that no quote can serve is answered
+/// with 422 and what is allowed beside the others. Counted against the client's rate limit.
+#[utoipa::path(get, path = "/v1/convert", operation_id = "convert", tag = "tools", params(ConvertParameters), responses((status = 200, body = Converted)))]
+async fn convert(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// What there is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Index {
+    /// Of the API; it only grows.
+    #[schema(examples("v1"))]
+    pub(super) version: &'static str,
+    /// Name and version of the program.
+    pub(super) software: &'static str,
+    /// Whether the figures are recorded ones.
+    pub(super) recorded: bool,
+    /// Documents by name, with their addresses.
+    pub(super) documents: std::collections::BTreeMap<String, String>,
+    /// Ids of the feeds.
+    pub(super) feeds: Vec<&'static str>,
+    /// For people.
+    #[schema(format = "uri")]
+    pub(super) docs: String,
+    /// For programs.
+    #[schema(format = "uri")]
+    pub(super) openapi: String,
+}

@@ -1,0 +1,83 @@
+//! How long whom may keep an answer: handlers say why, one function says it in HTTP.
+
+use std::sync::LazyLock;
+
+use axum::http::HeaderValue;
+use jiff::Timestamp;
+
+/// Seconds that newest figures are good for.
+const SHORTEST: i64 = 5;
+const LONGEST: i64 = 60;
+/// Seconds for which old bytes are better than none.
+const DAY: i64 = 86_400;
+
+/// The usual answers, made once: nearly all figures are good for more than a day.
+static FOR_A_DAY: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| {
+    (SHORTEST..=LONGEST).map(|max_age| HeaderValue::from_static(String::leak(latest(max_age, DAY)))).collect()
+});
+
+fn latest(max_age: i64, stale_if_error: i64) -> String {
+    format!("public, max-age={max_age}, stale-while-revalidate=300, stale-if-error={stale_if_error}")
+}
+
+/// How long an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CachePolicy {
+    /// Newest figures: good until the first of their feeds is asked again, 5 to 60 s. While we are asked again, and
+    /// when we cannot be, old bytes are better than none, as long as no figure in them expires.
+    Latest {
+        /// When the first of its feeds is refreshed next.
+        next_refresh_at: Option<Timestamp>,
+        /// When the first of its figures expires of those that have not.
+        expires_at: Option<Timestamp>,
+    },
+    /// Changes only with the program and its configuration.
+    Program,
+    /// At an address with the hash of its bytes: never changes.
+    Immutable,
+    /// An error or a state of health: of this request alone.
+    Never,
+}
+
+impl CachePolicy {
+    /// `Cache-Control`
+    #[must_use]
+    pub fn header(self, now: Timestamp) -> HeaderValue {
+        match self {
+            Self::Latest { next_refresh_at, expires_at } => {
+                let seconds_to = |at: Option<Timestamp>| at.map_or(0, |at| at.as_second() - now.as_second());
+                let max_age = seconds_to(next_refresh_at).clamp(SHORTEST, LONGEST);
+                match seconds_to(expires_at).clamp(0, DAY) {
+                    DAY => usize::try_from(max_age - SHORTEST).ok().and_then(|at| FOR_A_DAY.get(at)).cloned(),
+                    sooner => HeaderValue::try_from(latest(max_age, sooner)).ok(),
+                }
+                // Digits and letters: there is one.
+                .unwrap_or(HeaderValue::from_static("no-store"))
+            }
+            Self::Program => HeaderValue::from_static("public, max-age=60, stale-if-error=86400"),
+            Self::Immutable => HeaderValue::from_static("public, max-age=31536000, immutable"),
+            Self::Never => HeaderValue::from_static("no-store"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_live_until_their_next_refresh_within_five_to_sixty_seconds() {
+        let at = |second: i64| Some(Timestamp::from_second(1_790_000_000 + second).unwrap());
+        let now = at(0).unwrap();
+        for (next, expires, wanted) in [
+            (at(30), at(7200), "public, max-age=30, stale-while-revalidate=300, stale-if-error=7200"),
+            (at(2), at(900_000), "public, max-age=5, stale-while-revalidate=300, stale-if-error=86400"),
+            (at(-9), at(-1), "public, max-age=5, stale-while-revalidate=300, stale-if-error=0"),
+            (at(900), None, "public, max-age=60, stale-while-revalidate=300, stale-if-error=0"),
+            (None, None, "public, max-age=5, stale-while-revalidate=300, stale-if-error=0"),
+        ] {
+            let policy = CachePolicy::Latest { next_refresh_at: next, expires_at: expires };
+            assert_eq!(policy.header(now), wanted);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! The OpenAPI 3.1 document: made from the handlers and the lists that the filters read, so that it cannot drift.
+//! What all operations have in common (validators, errors) is added here once.
+
+use serde_json::{Map, Value, json};
+use utoipa::{
+    IntoParams,
+    openapi::{
+        InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Required, Server,
+        path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
+        schema::{ArrayBuilder, ObjectBuilder, Schema, Type},
+        tag::TagBuilder,
+    },
+};
+
+use super::problem::{Problem, TYPES};
+use crate::{
+    convert::{Money, Side},
+    filter,
+};
+
+/// Name, description and example of a query parameter, with its schema.
+struct Query {
+    name: &'static str,
+    description: &'static str,
+    required: bool,
+    schema: Schema,
+    example: Value,
+    list: bool,
+}
+
+impl Query {
+    fn one(name: &'static str, description: &'static str, schema: Schema, example: &str) -> Self {
+        Self { name, description, required: false, schema, example: example.into(), list: false }
+    }
+
+    fn list(name: &'static str, description: &'static str, item: Schema, example: &[&str]) -> Self {
+        let array = ArrayBuilder::new().items(RefOr::T(item)).min_items(Some(1)).build();
+        Self {
+            name,
+            description,
+            required: false,
+            schema: Schema::Array(array),
+            example: example.into(),
+            list: true,
+        }
+    }
+
+    fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    fn build(self) -> Parameter {
+        let parameter = ParameterBuilder::new()
+            .name(self.name)
+            .parameter_in(ParameterIn::Query)
+            .description(Some(self.description))
+            .required(if self.required { Required::True } else { Required::False })
+            .schema(Some(self.schema))
+            .example(Some(self.example));
+        if self.list {
+            parameter.style(Some(ParameterStyle::Form)).explode(Some(false)).build()
+        } else {
+            parameter.build()
+        }
+    }
+}
+
+fn choice<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build().into()
+}
+
+fn pattern(pattern: &str) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build().into()
+}
+
+fn providers_of(kind: providers::Kind) -> Schema {
+    choice(
+        providers::INSTITUTIONS
+            .iter()
+            .filter(|house| house.feeds.iter().any(|feed| feed.kind == kind))
+            .map(|house| house.id),
+    )
+}
+
+/// Query of `/v1/gold`.
+pub(super) struct GoldParameters;
+/// Query of `/v1/fx`.
+pub(super) struct FxParameters;
+/// Query of `/v1/deposits`.
+pub(super) struct DepositParameters;
+/// Query of `/v1/convert`.
+pub(super) struct ConvertParameters;
+
+impl IntoParams for GoldParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let units = providers::WeightUnit::ALL.iter().map(|unit| unit.as_str());
+        vec![
+            Query::list("providers", "Only these houses, of those whose feeds are enabled.", providers_of(providers::Kind::Gold), &["doji"]),
+            Query::list("products", "Only these products.", choice(filter::products()), &["sjc-bar", "ring-9999"]),
+            Query::list("places", "Only quotes of these places.", choice(providers::PLACES.iter().copied()), &["hanoi"]),
+            Query::one(
+                "unit",
+                "Weight that prices are given for: lượng (37.5 g), chỉ (3.75 g), gram, kilogram or troy ounce (31.1034768 g).",
+                choice(units),
+                "chi",
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+impl IntoParams for FxParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            Query::list(
+                "providers",
+                "Only these banks, of those whose feeds are enabled.",
+                providers_of(providers::Kind::Fx),
+                &["bidv"],
+            ),
+            Query::list(
+                "currencies",
+                "Only these currencies (ISO 4217).",
+                choice(providers::CURRENCIES.iter().copied()),
+                &["USD", "EUR"],
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+impl IntoParams for DepositParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            Query::list(
+                "providers",
+                "Only these banks, of those whose feeds are enabled.",
+                providers_of(providers::Kind::Deposit),
+                &["bidv", "ocb"],
+            ),
+            Query::list(
+                "terms",
+                "Only these terms: `demand`, `P6M` or `6` (months), `P7D` (days).",
+                pattern("^(demand|P[1-9][0-9]{0,2}[MD]|[0-9]{1,3})$"),
+                &["6", "P12M"],
+            ),
+            Query::list(
+                "channel",
+                "Only these channels; `unknown` is that of a source which states none (`null` in the quote).",
+                choice(filter::CHANNELS.iter().copied()),
+                &["counter"],
+            ),
+            Query::list(
+                "customer",
+                "Only rates for these customers.",
+                choice(["personal", "corporate"]),
+                &["personal"],
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+impl IntoParams for ConvertParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let houses = providers::INSTITUTIONS
+            .iter()
+            .filter(|house| house.feeds.iter().any(|feed| feed.kind != providers::Kind::Deposit))
+            .map(|house| house.id);
+        vec![
+            Query::one("from", "Currency (ISO 4217) or weight of gold.", choice(Money::names()), "USD").required(),
+            Query::one("to", "Currency (ISO 4217) or weight of gold.", choice(Money::names()), "VND").required(),
+            Query::one("amount", "How much; 1 when not given.", pattern(r"^[0-9]{1,15}(\.[0-9]{1,6})?$"), "100"),
+            Query::one(
+                "provider",
+                "Whose prices. When not given: the first institution, in the order of `/v1`, that quotes what is needed and whose figures are fresh.",
+                choice(houses),
+                "bidv",
+            ),
+            Query::one(
+                "side",
+                "At which price: of currencies `buy_cash`, `buy_transfer`, `sell`, `sell_cash`; of gold `buy`, `sell`. `sell` when not given.",
+                choice(Side::ALL.iter().map(|side| side.as_str())),
+                "sell",
+            ),
+            Query::one(
+                "product",
+                "Which gold; the house's bar when not given.",
+                choice(filter::products()),
+                "sjc-bar",
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+/// What stands above the routes.
+pub(super) fn head() -> OpenApi {
+    let mut license = License::new("MIT");
+    license.identifier = Some("MIT".to_owned());
+    let tag = |name: &str, text: &str| TagBuilder::new().name(name).description(Some(text)).build();
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Bảng Giá")
+                .version("1")
+                .description(Some(
+                    "Gold prices, exchange rates and deposit rates of Vietnam. Decimals are strings with the source's digits, instants RFC 3339 with +07:00, an absent figure is null. Documents carry instants and never ages, so any cache may keep them. For reference only.",
+                ))
+                .license(Some(license))
+                .build(),
+        )
+        .servers(Some([Server::new("/")]))
+        .tags(Some([
+            tag("index", "What there is."),
+            tag("figures", "Newest figures."),
+            tag("tools", "Computed from them."),
+        ]))
+        .build()
+}
+
+/// The whole document.
+#[must_use]
+pub fn document() -> Value {
+    let (_, api) = super::api::routes().split_for_parts();
+    // Our own types, whose keys are strings: this does not fail.
+    let mut api = serde_json::to_value(api).unwrap_or_default();
+    api["components"]["schemas"]["Problem"] = schema::<Problem>();
+    api["components"]["schemas"]["WrongParameter"] = schema::<crate::filter::WrongParameter>();
+    let answers: Map<String, Value> = TYPES
+        .iter()
+        .map(|kind| {
+            let mut answer = json!({
+                "description": format!("{}. {}", kind.title, kind.meaning),
+                "headers": { "X-Request-Id": { "description": "Names the request in the service's log.", "required": true, "schema": { "type": "string" } } },
+                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+            });
+            if matches!(kind.status.as_u16(), 429 | 503) {
+                answer["headers"]["Retry-After"] = json!({ "description": "Seconds.", "required": true, "schema": { "type": "integer", "minimum": 1 } });
+            }
+            if kind.status.as_u16() == 429 {
+                for name in ["RateLimit", "RateLimit-Policy"] {
+                    answer["headers"][name] = json!({ "description": "draft-ietf-httpapi-ratelimit-headers.", "required": true, "schema": { "type": "string" } });
+                }
+            }
+            (kind.name.to_owned(), answer)
+        })
+        .collect();
+    api["components"]["responses"] = Value::Object(answers);
+    let Some(paths) = api["paths"].as_object_mut() else { return api };
+    for (path, item) in paths {
+        let operation = &mut item["get"];
+        let derived = operation.get("parameters").is_some();
+        validators(&mut operation["responses"]["200"]);
+        if let Some(example) = example(path)
+            && let Some(content) = operation["responses"]["200"]["content"].as_object_mut()
+        {
+            for media in content.values_mut() {
+                // JSON as it is, CSV as a text.
+                media["example"] = serde_json::from_str(example).unwrap_or_else(|_| example.into());
+            }
+        }
+        operation["responses"]["304"] = json!({
+            "description": "Nothing changed since the ETag in If-None-Match.",
+            "headers": {
+                "ETag": etag(),
+                "Cache-Control": { "required": true, "schema": { "type": "string" } },
+                "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
+            },
+        });
+        for kind in TYPES {
+            let only_derived = matches!(kind.status.as_u16(), 429 | 503);
+            let elsewhere = matches!(kind.status.as_u16(), 404 | 405);
+            if !elsewhere && (derived || !only_derived) {
+                operation["responses"][kind.status.as_str()] =
+                    json!({ "$ref": format!("#/components/responses/{}", kind.name) });
+            }
+        }
+    }
+    api
+}
+
+fn schema<T: utoipa::PartialSchema>() -> Value {
+    serde_json::to_value(T::schema()).unwrap_or_default()
+}
+
+fn etag() -> Value {
+    json!({ "description": "Strong; different for each content coding.", "required": true, "schema": { "type": "string", "pattern": "^\"[0-9a-f]{32}\"$" } })
+}
+
+fn validators(answer: &mut Value) {
+    answer["description"] = "Found.".into();
+    answer["headers"] = json!({
+        "ETag": etag(),
+        "Cache-Control": { "description": "Good until the next refresh, 5 to 60 s.", "required": true, "schema": { "type": "string" } },
+        "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
+    });
+}
+
+/// One answer a path to the request that the examples of its parameters make, from the built-in recordings and
+/// shortened; tests hold it against its schema.
+pub(super) fn example(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "/v1" => include_str!("examples/index.json"),
+        "/v1/board" => include_str!("examples/board.json"),
+        "/v1/gold" => include_str!("examples/gold.json"),
+        "/v1/fx" => include_str!("examples/fx.json"),
+        "/v1/deposits" => include_str!("examples/deposits.json"),
+        "/v1/feeds" => include_str!("examples/feeds.json"),
+        "/v1/convert" => include_str!("examples/convert.json"),
+        "/v1/gold.csv" => include_str!("examples/gold.csv"),
+        "/v1/fx.csv" => include_str!("examples/fx.csv"),
+        "/v1/deposits.csv" => include_str!("examples/deposits.csv"),
+        _ => return None,
+    })
+}

@@ -1,0 +1,395 @@
+//! What a request wants: a published document as it is, or something derived from the snapshot. Read here once, for
+//! the quick way that only clones bytes and for the handlers that may have to compute them.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http_body_util::Full;
+use providers::Kind;
+use serde::Serialize;
+use utoipa::ToSchema;
+use widgets::{Lang, PanelOptions, Theme};
+
+use super::{
+    Peer, Problem, Site,
+    cache::CachePolicy,
+    data,
+    derived::{Charge, Key, Missed, Render},
+    encoded::{Encoded, NotAcceptable},
+    framed_anywhere, limit,
+};
+use crate::{
+    board::Snapshot,
+    convert::{Conversion, Refusal},
+    document::{self, Document, shapes::QuoteJson},
+    filter::{Filter, MOST_ERRORS, WrongParameter},
+};
+
+/// Read, and found among what is published or can be derived.
+#[allow(clippy::large_enum_variant, reason = "lives for one request; moving it is cheaper than allocating")]
+pub(super) enum Wanted {
+    Fixed(Arc<Document>),
+    Derived { key: Key, policy: CachePolicy, recipe: Recipe },
+}
+
+/// How to derive it.
+#[derive(Clone)]
+pub(super) enum Recipe {
+    List(Kind, Filter),
+    Csv(Kind, Filter),
+    Panel(PanelOptions),
+    Convert(Conversion),
+}
+
+impl Recipe {
+    /// Counted against the client even when the bytes are at hand.
+    const fn is_costly(&self) -> bool {
+        matches!(self, Self::Convert(_))
+    }
+
+    /// Whether the bytes say nothing of the version of the document behind them.
+    const fn has_no_version(&self) -> bool {
+        matches!(self, Self::Convert(_) | Self::Csv(..))
+    }
+}
+
+/// Paths with bytes behind them; the rest are pages and errors.
+const PANEL: &str = "/widgets/panel";
+pub(super) const CONVERT: &str = "/v1/convert";
+
+/// What is wanted of `path`; `None` when nothing of the board is there.
+fn wanted(
+    snapshot: &Snapshot,
+    path: &str,
+    query: Option<&str>,
+) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    let pairs = || pairs(query.unwrap_or_default());
+    if let Some(name) = path.strip_prefix("/v1/")
+        && let Some((name, document)) = snapshot.documents.get_key_value(name)
+    {
+        let fixed = || Wanted::Fixed(Arc::clone(document));
+        if query.is_none_or(str::is_empty) {
+            return Some(Ok(fixed()));
+        }
+        let (path, recipe): (_, fn(Kind, Filter) -> Recipe) = match name.strip_suffix(".csv") {
+            Some(_) => (*name, Recipe::Csv),
+            None => (*name, Recipe::List),
+        };
+        let Some(kind) = kind_of(name) else {
+            return Some(no_parameters(query).map(|()| fixed()));
+        };
+        return Some(Filter::read(kind, pairs(), &snapshot.feeds).map(|filter| {
+            if filter.is_all() {
+                return fixed();
+            }
+            let key = Key { path, version: document.published.version, query: filter.key() };
+            Wanted::Derived { key, policy: document.policy, recipe: recipe(kind, filter) }
+        }));
+    }
+    match path {
+        PANEL => {
+            let board = snapshot.documents.get("board")?;
+            Some(panel_options(pairs()).map(|options| {
+                if let Some(panel) = snapshot.panel.get().filter(|_| options == PanelOptions::default()) {
+                    return Wanted::Fixed(Arc::clone(panel));
+                }
+                Wanted::Derived {
+                    key: Key {
+                        path: PANEL,
+                        version: board.published.version,
+                        query: format!("{},{}", options.lang.as_str(), options.theme.as_str()),
+                    },
+                    policy: board.policy,
+                    recipe: Recipe::Panel(options),
+                }
+            }))
+        }
+        CONVERT => Some(Conversion::read(pairs(), &snapshot.feeds).map(|conversion| {
+            let behind = conversion.kind().and_then(|kind| snapshot.documents.get(name_of(kind)));
+            Wanted::Derived {
+                key: Key {
+                    path: CONVERT,
+                    version: behind.map_or(0, |document| document.published.version),
+                    query: conversion.key(),
+                },
+                policy: behind.map_or(CachePolicy::Program, |document| document.policy),
+                recipe: Recipe::Convert(conversion),
+            }
+        })),
+        _ => None,
+    }
+}
+
+fn kind_of(name: &str) -> Option<Kind> {
+    let name = name.strip_suffix(".csv").unwrap_or(name);
+    [Kind::Gold, Kind::Fx, Kind::Deposit].into_iter().find(|kind| name_of(*kind) == name)
+}
+
+/// A kind's document.
+pub(super) const fn name_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Gold => "gold",
+        Kind::Fx => "fx",
+        Kind::Deposit => "deposits",
+    }
+}
+
+/// A query, decoded.
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned()))
+}
+
+/// On `/v1` an unknown parameter is an error, since whoever wrote it expects an effect.
+pub(super) fn no_parameters(query: Option<&str>) -> Result<(), Vec<WrongParameter>> {
+    let wrong: Vec<WrongParameter> = pairs(query.unwrap_or_default())
+        .map(|(parameter, value)| WrongParameter { parameter, value, allowed: Vec::new() })
+        .take(MOST_ERRORS)
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Unknown parameters are campaign tags and ignored; a wrong value of a known one is an error.
+fn panel_options(pairs: impl Iterator<Item = (String, String)>) -> Result<PanelOptions, Vec<WrongParameter>> {
+    let mut options = PanelOptions::default();
+    let mut errors = Vec::new();
+    for (parameter, value) in pairs {
+        let allowed: &[&str] = match parameter.as_str() {
+            "theme" => match value.parse() {
+                Ok(theme) => {
+                    options.theme = theme;
+                    continue;
+                }
+                Err(_) => Theme::ALLOWED,
+            },
+            "lang" => match value.parse() {
+                Ok(lang) => {
+                    options.lang = lang;
+                    continue;
+                }
+                Err(_) => Lang::ALLOWED,
+            },
+            _ => continue,
+        };
+        let allowed = allowed.iter().map(|allowed| (*allowed).to_owned()).collect();
+        errors.push(WrongParameter { parameter, value, allowed });
+        if errors.len() == MOST_ERRORS {
+            break;
+        }
+    }
+    if errors.is_empty() { Ok(options) } else { Err(errors) }
+}
+
+impl Site {
+    /// The quick way: an answer of bytes that are at hand, without a router or a task. `None` sends the request the
+    /// long way, which can also say what is wrong with it.
+    pub(super) fn quick(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<axum::http::Response<Full<Bytes>>> {
+        let snapshot = self.snapshot.load();
+        let now = self.clock.now();
+        match wanted(&snapshot, uri.path(), uri.query())?.ok()? {
+            Wanted::Fixed(document) => {
+                document.encoded.answer(method, headers, document.policy.header(now)).ok()
+            }
+            Wanted::Derived { recipe, .. } if recipe.is_costly() => None,
+            Wanted::Derived { key, policy, .. } => {
+                let known = self.derived.known(&key).now_or_never()??;
+                known.answer(method, headers, policy.header(now)).ok()
+            }
+        }
+    }
+
+    /// The long way: finds or computes what is wanted, counting what it costs.
+    pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Response {
+        let (parts, _) = request.into_parts();
+        let snapshot = self.snapshot.load_full();
+        let (key, policy, recipe) = match wanted(&snapshot, parts.uri.path(), parts.uri.query()) {
+            None => return Problem::not_found(&parts.uri).into_response(),
+            Some(Err(wrong)) => return Problem::parameters(&parts.uri, wrong).into_response(),
+            Some(Ok(Wanted::Fixed(document))) => {
+                return self.respond(&parts, &document.encoded, document.policy);
+            }
+            Some(Ok(Wanted::Derived { key, policy, recipe })) => (key, policy, recipe),
+        };
+        if let Recipe::Convert(conversion) = &recipe
+            && let Err(refusal) = conversion.convert(&snapshot.feeds)
+        {
+            return match refusal {
+                Refusal::Wrong(wrong) => Problem::parameters(&parts.uri, vec![wrong]).into_response(),
+                Refusal::NotYet => {
+                    let detail = "the prices that this needs have not been read yet";
+                    Problem::unavailable(&parts.uri, detail, 5).into_response()
+                }
+            };
+        }
+        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+        let client = limit::client(peer, &parts.headers, &self.trusted_proxies);
+        let charge: Charge = {
+            let site = Arc::clone(self);
+            Arc::new(move || site.limiter.take(client))
+        };
+        if let Some(encoded) = self.derived.known(&key).await {
+            let response = self.respond(&parts, &encoded, policy);
+            if !recipe.is_costly() || response.status() == StatusCode::NOT_MODIFIED {
+                return response;
+            }
+        }
+        let render: Render = {
+            let (site, snapshot, recipe) = (Arc::clone(self), Arc::clone(&snapshot), recipe.clone());
+            Arc::new(move || site.render(&snapshot, &recipe))
+        };
+        let free: Charge = Arc::new(|| Ok(None));
+        let pay = || charge().map_err(Missed::Exhausted);
+        let found = if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
+            // The bytes may be the same although the document behind them changed, and a 304 is never counted.
+            match self.derived.get(key, free, render).await {
+                Ok((encoded, _)) => {
+                    let response = self.respond(&parts, &encoded, policy);
+                    if response.status() == StatusCode::NOT_MODIFIED {
+                        return response;
+                    }
+                    pay().map(|left| (encoded, left))
+                }
+                Err(missed) => Err(missed),
+            }
+        } else if recipe.is_costly() {
+            match pay() {
+                Ok(left) => self.derived.get(key, free, render).await.map(|(encoded, _)| (encoded, left)),
+                Err(missed) => Err(missed),
+            }
+        } else {
+            self.derived.get(key, charge, render).await
+        };
+        if let (Ok((encoded, _)), Recipe::Panel(options), Some(board)) =
+            (&found, &recipe, snapshot.documents.get("board"))
+            && *options == PanelOptions::default()
+        {
+            // Whoever was first has set the same bytes.
+            let _ = snapshot.panel.set(Arc::new(Document {
+                encoded: Arc::clone(encoded),
+                published: board.published.clone(),
+                policy,
+            }));
+        }
+        match found {
+            Ok((encoded, left)) => {
+                let mut response = self.respond(&parts, &encoded, policy);
+                if response.status() != StatusCode::NOT_MODIFIED {
+                    response.headers_mut().extend(left.into_iter().flat_map(limit::Left::headers));
+                }
+                response
+            }
+            Err(Missed::Exhausted(exhausted)) => Problem::too_many(&parts.uri, exhausted.retry_after)
+                .with_headers(exhausted.left.headers())
+                .into_response(),
+            Err(Missed::Busy) => {
+                Problem::unavailable(&parts.uri, "too much is being computed at once", 1).into_response()
+            }
+            Err(Missed::Failed) => Problem::internal(&parts.uri).into_response(),
+        }
+    }
+
+    /// 200, 304 or 406.
+    pub(super) fn respond(&self, request: &Parts, encoded: &Encoded, policy: CachePolicy) -> Response {
+        let cache_control = policy.header(self.clock.now());
+        let detail = match encoded.answer(&request.method, &request.headers, cache_control) {
+            Ok(response) => {
+                let mut response = response.map(Body::new);
+                response.extensions_mut().insert(policy);
+                return response;
+            }
+            Err(NotAcceptable::Media) => {
+                format!("this is {}; Accept leaves that out", encoded.content_type())
+            }
+            Err(NotAcceptable::Coding) => {
+                "this is sent as br, gzip or as it is; Accept-Encoding leaves all of them out".to_owned()
+            }
+        };
+        Problem::not_acceptable(&request.uri, &detail).into_response()
+    }
+
+    fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
+        match recipe {
+            Recipe::List(kind, filter) => {
+                let whole = snapshot.documents.get(name_of(*kind))?;
+                Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, whole))
+            }
+            Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
+            Recipe::Panel(options) => self.panel_page(snapshot, *options),
+            Recipe::Convert(conversion) => converted(conversion, snapshot),
+        }
+    }
+
+    fn panel_page(&self, snapshot: &Snapshot, options: PanelOptions) -> Option<Encoded> {
+        let model = crate::panel::panel(snapshot, &self.panel, &self.public_url);
+        let page = widgets::panel_page(&model, &options)
+            .inspect_err(|error| tracing::error!(%error, "the panel could not be rendered"))
+            .ok()?;
+        let policy = format!(
+            "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'; frame-ancestors *",
+            page.style_hash
+        );
+        let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+        headers.extend(framed_anywhere());
+        headers.push((header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).ok()?));
+        Some(Encoded::new(headers, page.html))
+    }
+}
+
+/// A converted amount and the quotes that were used.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Converted {
+    /// Currency (ISO 4217) or weight of gold.
+    #[schema(examples("USD"))]
+    from: &'static str,
+    /// Currency (ISO 4217) or weight of gold.
+    #[schema(examples("VND"))]
+    to: &'static str,
+    /// As a decimal number.
+    #[schema(value_type = document::shapes::DecimalText)]
+    amount: String,
+    #[schema(value_type = document::shapes::DecimalText)]
+    result: String,
+    /// Which price was used; null where none is needed.
+    #[schema(required)]
+    side: Option<&'static str>,
+    /// Whether the figures are recorded ones, and not today's.
+    recorded: bool,
+    /// How the result was rounded, once.
+    #[schema(examples("half away from zero, to 0 decimals"))]
+    rounding: String,
+    /// The quotes that were used, gold per lượng, with their times and status.
+    quotes: Vec<QuoteJson>,
+}
+
+fn converted(conversion: &Conversion, snapshot: &Snapshot) -> Option<Encoded> {
+    let converted = conversion.convert(&snapshot.feeds).ok()?;
+    let body = document::encode(&Converted {
+        from: conversion.from.as_str(),
+        to: conversion.to.as_str(),
+        amount: conversion.amount.to_string(),
+        result: converted.result,
+        side: conversion.side.map(crate::convert::Side::as_str),
+        recorded: snapshot.recorded,
+        rounding: format!("half away from zero, to {} decimals", conversion.to.decimals()),
+        quotes: converted
+            .quotes
+            .into_iter()
+            .map(|(feed, served)| {
+                let unit = providers::WeightUnit::Luong;
+                QuoteJson::of(feed.state.feed, feed.state.institution.id, served, unit)
+            })
+            .collect(),
+    });
+    Some(data("application/json", body))
+}
