@@ -177,3 +177,12 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     }
     stream.shutdown().await
 }
+
+/// An address at which nobody listens, for as long as the socket is held: a port that is merely free is soon another
+/// test's.
+pub fn closed_port() -> (socket2::Socket, std::net::SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}

@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::bank::closed_port;
+
 fn banggia(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
     command.current_dir(folder).env_remove("BANGGIA_CONFIG");
@@ -257,7 +259,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 #[test]
 fn without_a_network_serve_says_so_in_one_line_and_how_to_look_at_recorded_answers() {
     let folder = tempfile::tempdir().unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, closed) = closed_port();
     let mut config = String::new();
     for (_, feed) in providers::feeds() {
         for source in feed.sources {

@@ -5,7 +5,7 @@ use banggia::refresh::RunEnd;
 use serde_json::{Value, json};
 
 use crate::{
-    bank::Reply,
+    bank::{Reply, closed_port},
     house::{House, path, recorded, source},
 };
 
@@ -83,7 +83,7 @@ async fn a_failing_source_never_replaces_what_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f01_nobody_listens() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, closed) = closed_port();
     let house = House::with(
         |_| {},
         |text| {
