@@ -1,6 +1,7 @@
 //! The board: the only writer of what is served. Workers hand in their feed's state; every publish turns all
 //! states into one immutable [`Snapshot`] that readers clone bytes out of. Bytes change only at a publish, and a
-//! document's version and time are those of the publish at which its bytes last changed.
+//! document's version and time are those of the publish at which its bytes last changed; a selection's are those of
+//! the feeds in it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::StartError,
     clock::{Clock, later},
-    document::{self, Document},
+    document::{self, Content, Document, Edition},
     filter::Filter,
     refresh::{RunEnd, RunNow},
     schedule::{Calendar, Schedule},
@@ -302,6 +303,8 @@ pub struct Snapshot {
     pub documents: BTreeMap<&'static str, Arc<Document>>,
     /// The feeds behind them, for widgets.
     pub feeds: Vec<ServedFeed>,
+    /// By feed: when its own part of the lists last changed.
+    pub editions: BTreeMap<&'static str, Edition>,
     /// Whether answers are recorded.
     pub recorded: bool,
     /// Number of the publish.
@@ -320,8 +323,15 @@ impl Snapshot {
     #[must_use]
     pub fn of(feeds: Vec<ServedFeed>) -> Self {
         let reference = Self::reference(&feeds);
-        let panel = Arc::default();
-        Self { documents: BTreeMap::new(), feeds, recorded: false, version: 0, reference, panel }
+        Self {
+            documents: BTreeMap::new(),
+            feeds,
+            editions: BTreeMap::new(),
+            recorded: false,
+            version: 0,
+            reference,
+            panel: Arc::default(),
+        }
     }
 
     fn reference(feeds: &[ServedFeed]) -> HashMap<String, Decimal> {
@@ -486,7 +496,7 @@ impl Board {
         let written =
             tokio::task::spawn_blocking(move || write(feeds, recorded, version, now, &published, &last))
                 .await;
-        let Ok(Written { documents, changed, feeds }) = written else {
+        let Ok(Written { documents, editions, changed, feeds }) = written else {
             tracing::error!("a publish panicked; the last snapshot stays");
             return false;
         };
@@ -504,7 +514,8 @@ impl Board {
         } else {
             Arc::default()
         };
-        self.shared.store(Arc::new(Snapshot { documents, feeds, recorded, version, reference, panel }));
+        let snapshot = Snapshot { documents, feeds, editions, recorded, version, reference, panel };
+        self.shared.store(Arc::new(snapshot));
         true
     }
 }
@@ -512,7 +523,8 @@ impl Board {
 /// A publish, encoded.
 struct Written {
     documents: BTreeMap<&'static str, Arc<Document>>,
-    /// Documents whose bytes are new.
+    editions: BTreeMap<&'static str, Edition>,
+    /// Documents and feeds whose bytes are new.
     changed: Vec<(String, Published)>,
     feeds: Vec<ServedFeed>,
 }
@@ -527,6 +539,20 @@ fn write(
     last: &Snapshot,
 ) -> Written {
     let (mut documents, mut changed) = (BTreeMap::new(), Vec::new());
+    let editions = feeds
+        .iter()
+        .map(|feed| {
+            let (scope, own) = (Scope::Kind(feed.state.feed.kind), std::slice::from_ref(feed));
+            let content = document::content(scope, own, recorded, &Filter::default());
+            let name = format!("feed:{}", feed.state.feed.id);
+            let of = last_change(&name, &content, version, now, published);
+            let edition = Edition::of(&of, document::policy(scope, own));
+            if published.get(&name) != Some(&of) {
+                changed.push((name, of));
+            }
+            (feed.state.feed.id, edition)
+        })
+        .collect();
     let mut add = |(name, document, csv): Pages| {
         if published.get(name) != Some(&document.published) {
             changed.push((name.to_owned(), document.published.clone()));
@@ -537,7 +563,7 @@ fn write(
     let one = |entry: &Entry| write_one(entry, &feeds, recorded, version, now, published, last);
     if !last.documents.is_empty() {
         DOCUMENTS.iter().map(one).for_each(&mut add);
-        return Written { documents, changed, feeds };
+        return Written { documents, editions, changed, feeds };
     }
     // The first publish is what a start waits for: two halves of about the same size side by side.
     let (whole, kinds): (Vec<&Entry>, Vec<&Entry>) =
@@ -551,7 +577,19 @@ fn write(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     });
-    Written { documents, changed, feeds }
+    Written { documents, editions, changed, feeds }
+}
+
+/// The publish at which this content, known by its name, last changed: this one, unless it is what it was.
+fn last_change(
+    name: &str,
+    content: &Content,
+    version: i64,
+    now: Timestamp,
+    published: &BTreeMap<String, Published>,
+) -> Published {
+    let known = published.get(name).filter(|published| published.hash == content.hash);
+    known.cloned().unwrap_or_else(|| Published { version, generated_at: now, hash: content.hash.clone() })
 }
 
 /// Name, scope, and the CSV twin.
@@ -574,12 +612,7 @@ fn write_one(
         let csv = csv.and_then(|csv| Some((csv, Arc::clone(last.documents.get(csv)?))));
         return (name, Arc::clone(document), csv);
     }
-    let known = published.get(*name).filter(|published| published.hash == content.hash);
-    let published = known.cloned().unwrap_or_else(|| Published {
-        version,
-        generated_at: now,
-        hash: content.hash.clone(),
-    });
+    let published = last_change(name, &content, version, now, published);
     let document = document::finish(*scope, &content, &published, feeds);
     let csv = match (csv, scope) {
         (Some(csv), Scope::Kind(kind)) => {

@@ -124,7 +124,7 @@ pub struct Conversion {
     /// How much.
     pub amount: Decimal,
     /// Whose prices; the first institution that has them when none is asked for.
-    provider: Option<String>,
+    pub provider: Option<String>,
     /// At which price; `None` where no price is needed.
     pub side: Option<Side>,
     /// Which gold; the institution's bar when none is asked for.

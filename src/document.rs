@@ -5,6 +5,7 @@ pub mod shapes;
 
 use std::{io, sync::Arc};
 
+use jiff::Timestamp;
 use providers::{AsOf, Channel, Kind, Quote, Term, WeightUnit};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -29,6 +30,40 @@ pub struct Document {
     pub published: Published,
     /// For how long it holds.
     pub policy: CachePolicy,
+}
+
+/// The publish at which something last changed, and for how long it holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Edition {
+    /// Number of the publish.
+    pub version: i64,
+    /// Its instant.
+    pub generated_at: Timestamp,
+    /// For how long it holds.
+    pub policy: CachePolicy,
+}
+
+impl Edition {
+    /// Of a publish.
+    #[must_use]
+    pub const fn of(published: &Published, policy: CachePolicy) -> Self {
+        Self { version: published.version, generated_at: published.generated_at, policy }
+    }
+
+    /// Of both together: the newer one, until the first of them changes.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let newer = if other.version > self.version { other } else { self };
+        Self { policy: self.policy.and(other.policy), ..newer }
+    }
+}
+
+impl Document {
+    /// Version, time and policy.
+    #[must_use]
+    pub const fn edition(&self) -> Edition {
+        Edition::of(&self.published, self.policy)
+    }
 }
 
 /// A document without version and time, and its hash.
@@ -117,26 +152,17 @@ pub fn content(scope: Scope, feeds: &[ServedFeed], recorded: bool, filter: &Filt
 /// The whole document, with the publish at which it last changed.
 #[must_use]
 pub fn finish(scope: Scope, content: &Content, published: &Published, feeds: &[ServedFeed]) -> Document {
-    let json = whole(scope, content, published);
-    Document {
-        encoded: Arc::new(data("application/json", json)),
-        published: published.clone(),
-        policy: policy(scope, feeds),
-    }
+    let policy = policy(scope, feeds);
+    let json = whole(scope, content, Edition::of(published, policy));
+    Document { encoded: Arc::new(data("application/json", json)), published: published.clone(), policy }
 }
 
-/// Part of a kind's document: the same head, the selected feeds and quotes.
+/// Part of a kind's document: the selected feeds and quotes, with the version and time of those feeds.
 #[must_use]
-pub fn part(
-    kind: Kind,
-    feeds: &[ServedFeed],
-    recorded: bool,
-    filter: &Filter,
-    whole_one: &Document,
-) -> Encoded {
+pub fn part(kind: Kind, feeds: &[ServedFeed], recorded: bool, filter: &Filter, edition: Edition) -> Encoded {
     let scope = Scope::Kind(kind);
     let content = content(scope, feeds, recorded, filter);
-    data("application/json", whole(scope, &content, &whole_one.published))
+    data("application/json", whole(scope, &content, edition))
 }
 
 /// The CSV twin of a kind's document, or of a part of it.
@@ -146,22 +172,24 @@ pub fn csv_twin(kind: Kind, feeds: &[ServedFeed], filter: &Filter) -> Encoded {
     data("text/csv; charset=utf-8; header=present", csv::rows(kind, &quotes))
 }
 
-fn whole(scope: Scope, content: &Content, published: &Published) -> Vec<u8> {
+fn whole(scope: Scope, content: &Content, edition: Edition) -> Vec<u8> {
     let kind = match scope {
         Scope::Kind(kind) => format!("\"kind\":\"{}\",", kind.as_str()),
         Scope::Board | Scope::Feeds => String::new(),
     };
     let mut json = format!(
         "{{{kind}\"version\":{},\"generated_at\":\"{}\",",
-        published.version,
-        rfc3339(published.generated_at)
+        edition.version,
+        rfc3339(edition.generated_at)
     )
     .into_bytes();
     json.extend_from_slice(&content.json);
     json
 }
 
-fn policy(scope: Scope, feeds: &[ServedFeed]) -> CachePolicy {
+/// Until the first of the feeds in it is refreshed.
+#[must_use]
+pub fn policy(scope: Scope, feeds: &[ServedFeed]) -> CachePolicy {
     let own = || feeds.iter().filter(|served| scope.holds(served.state.feed.kind));
     CachePolicy::Latest {
         next_refresh_at: own().filter_map(|served| served.state.next_refresh_at).min(),

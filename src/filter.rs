@@ -102,14 +102,14 @@ impl Filter {
                 || texts(providers::PLACES),
             ),
             "unit" => {
-                let found = WeightUnit::ALL.iter().find(|unit| unit.as_str().eq_ignore_ascii_case(value));
-                match (found, self.unit) {
-                    (Some(unit), None) => self.unit = Some(*unit),
+                let name = value.trim();
+                let found = WeightUnit::ALL.iter().find(|unit| unit.as_str().eq_ignore_ascii_case(name));
+                let unit = *found.ok_or_else(|| texts(&WeightUnit::ALL.map(WeightUnit::as_str)))?;
+                match self.unit.replace(unit) {
                     // Two units for one list: neither is meant more than the other.
-                    (Some(unit), Some(before)) if *unit == before => {}
-                    _ => return Err(WeightUnit::ALL.iter().map(|unit| unit.as_str().to_owned()).collect()),
+                    Some(before) if before != unit => Err(texts(&["the parameter once"])),
+                    _ => Ok(()),
                 }
-                Ok(())
             }
             "currencies" => read_list(
                 value,
@@ -171,6 +171,12 @@ impl Filter {
         part('h', &mut self.channels.iter().map(|channel| channel.map_or("unknown", Channel::as_str)));
         part('k', &mut self.customers.iter().map(|customer| customer.as_str()));
         key
+    }
+
+    /// The providers that are asked for by name; none: all of them.
+    #[must_use]
+    pub fn providers(&self) -> &[&'static str] {
+        &self.providers
     }
 
     /// Whether a feed of this provider is in the selection.
@@ -289,6 +295,7 @@ mod tests {
             (Kind::Gold, "products=ring-9999,sjc-bar", "products=SJC-bar&products=ring-9999,ring-9999"),
             (Kind::Gold, "unit=luong", ""),
             (Kind::Gold, "unit=CHI&places=hcm,hanoi", "places=hanoi,hcm&unit=chi"),
+            (Kind::Gold, "unit=%20chi&unit=chi+", "unit=chi"),
             (Kind::Fx, "currencies=usd%2Ceur", "currencies=EUR,+USD"),
             (Kind::Deposit, "terms=6,demand", "terms=P6M&terms=0"),
             (Kind::Deposit, "terms=p12m,P7D", "terms=P7D,012"),
@@ -308,7 +315,8 @@ mod tests {
     fn what_is_not_allowed_is_named_with_what_is() {
         for (kind, query, parameter, part) in [
             (Kind::Gold, "unit=stone", "unit", "luong"),
-            (Kind::Gold, "unit=chi&unit=gram", "unit", "gram"),
+            (Kind::Gold, "unit=chi&unit=gram", "unit", "the parameter once"),
+            (Kind::Gold, "unit=chi&unit=stone", "unit", "gram"),
             (Kind::Gold, "unit=", "unit", "kg"),
             (Kind::Gold, "products=ring", "products", "ring-9999"),
             (Kind::Gold, "products=sjc-bar,", "products", "sjc-bar"),

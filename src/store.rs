@@ -352,7 +352,7 @@ impl Store {
         Ok(())
     }
 
-    /// Every document's last publish.
+    /// The last publish of every document and, as `feed:…`, of every feed's own part of the lists.
     ///
     /// # Errors
     /// [`StoreError::Database`]

@@ -40,6 +40,23 @@ pub enum CachePolicy {
 }
 
 impl CachePolicy {
+    /// Of two together: until the first of them changes. Beside figures nothing else does as soon.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let first = |one: Option<Timestamp>, other: Option<Timestamp>| one.into_iter().chain(other).min();
+        match (self, other) {
+            (
+                Self::Latest { next_refresh_at, expires_at },
+                Self::Latest { next_refresh_at: other_refresh, expires_at: other_expiry },
+            ) => Self::Latest {
+                next_refresh_at: first(next_refresh_at, other_refresh),
+                expires_at: first(expires_at, other_expiry),
+            },
+            (Self::Latest { .. }, _) => self,
+            _ => other,
+        }
+    }
+
     /// `Cache-Control`
     #[must_use]
     pub fn header(self, now: Timestamp) -> HeaderValue {
@@ -54,7 +71,9 @@ impl CachePolicy {
                 // Digits and letters: there is one.
                 .unwrap_or(HeaderValue::from_static("no-store"))
             }
-            Self::Program => HeaderValue::from_static("public, max-age=60, stale-if-error=86400"),
+            Self::Program => HeaderValue::from_static(
+                "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400",
+            ),
             Self::Immutable => HeaderValue::from_static("public, max-age=31536000, immutable"),
             Self::Never => HeaderValue::from_static("no-store"),
         }
@@ -78,6 +97,20 @@ mod tests {
         ] {
             let policy = CachePolicy::Latest { next_refresh_at: next, expires_at: expires };
             assert_eq!(policy.header(now), wanted);
+        }
+    }
+
+    #[test]
+    fn two_together_hold_until_the_first_of_them_changes() {
+        let at = |second: i64| Some(Timestamp::from_second(1_790_000_000 + second).unwrap());
+        let latest = |next_refresh_at, expires_at| CachePolicy::Latest { next_refresh_at, expires_at };
+        for (one, other, both) in [
+            (latest(at(30), at(7200)), latest(at(20), at(9000)), latest(at(20), at(7200))),
+            (latest(None, at(7200)), latest(at(20), None), latest(at(20), at(7200))),
+            (latest(None, None), latest(None, None), latest(None, None)),
+            (latest(at(30), None), CachePolicy::Program, latest(at(30), None)),
+        ] {
+            assert_eq!((one.and(other), other.and(one)), (both, both));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is derived from a snapshot on demand: selections, conversions, pages with options. Keyed by the version of
-//! the document behind it, so nothing is ever invalidated by hand; rendered once however many ask at once; bounded
+//! the document or the feeds behind it, so nothing is ever invalidated by hand; rendered once however many ask at once; bounded
 //! in bytes, in simultaneous work, and per client.
 
 use std::{
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Key {
     /// Path.
     pub path: &'static str,
-    /// Of the document behind it.
+    /// Of what is behind it: a document, or the feeds of a selection.
     pub version: i64,
     /// Canonical query.
     pub query: String,

@@ -26,9 +26,9 @@ use super::{
     framed_anywhere, limit,
 };
 use crate::{
-    board::Snapshot,
+    board::{ServedFeed, Snapshot},
     convert::{Conversion, Refusal},
-    document::{self, Document, shapes::QuoteJson},
+    document::{self, Document, Edition, shapes::QuoteJson},
     filter::{Filter, MOST_ERRORS, WrongParameter},
 };
 
@@ -89,8 +89,10 @@ fn wanted(
             if filter.is_all() {
                 return fixed();
             }
-            let key = Key { path, version: document.published.version, query: filter.key() };
-            Wanted::Derived { key, policy: document.policy, recipe: recipe(kind, filter) }
+            let Edition { version, policy, .. } =
+                edition(snapshot, kind, filter.providers()).unwrap_or_else(|| document.edition());
+            let key = Key { path, version, query: filter.key() };
+            Wanted::Derived { key, policy, recipe: recipe(kind, filter) }
         }));
     }
     match path {
@@ -112,19 +114,33 @@ fn wanted(
             }))
         }
         CONVERT => Some(Conversion::read(pairs(), &snapshot.feeds).map(|conversion| {
-            let behind = conversion.kind().and_then(|kind| snapshot.documents.get(name_of(kind)));
+            let providers = conversion.provider.as_deref();
+            let behind = conversion.kind().and_then(|kind| edition(snapshot, kind, providers.as_slice()));
             Wanted::Derived {
                 key: Key {
                     path: CONVERT,
-                    version: behind.map_or(0, |document| document.published.version),
+                    version: behind.map_or(0, |edition| edition.version),
                     query: conversion.key(),
                 },
-                policy: behind.map_or(CachePolicy::Program, |document| document.policy),
+                policy: behind.map_or(CachePolicy::Program, |edition| edition.policy),
                 recipe: Recipe::Convert(conversion),
             }
         })),
         _ => None,
     }
+}
+
+/// When the feeds of a kind last changed: those of these providers, or, where none is named, the whole document, which
+/// changes with the list of its feeds too.
+fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
+    if providers.is_empty() {
+        return snapshot.documents.get(name_of(kind)).map(|document| document.edition());
+    }
+    let own =
+        |feed: &&ServedFeed| feed.state.feed.kind == kind && providers.contains(&feed.state.institution.id);
+    let editions =
+        snapshot.feeds.iter().filter(own).filter_map(|feed| snapshot.editions.get(feed.state.feed.id));
+    editions.copied().reduce(Edition::and)
 }
 
 fn kind_of(name: &str) -> Option<Kind> {
@@ -321,8 +337,8 @@ impl Site {
     fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
         match recipe {
             Recipe::List(kind, filter) => {
-                let whole = snapshot.documents.get(name_of(*kind))?;
-                Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, whole))
+                let edition = edition(snapshot, *kind, filter.providers())?;
+                Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, edition))
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
             Recipe::Panel(options) => self.panel_page(snapshot, *options),

@@ -121,7 +121,7 @@ async fn every_path_keeps_one_policy() {
             assert_eq!(sent.unwrap_or("identity"), coding, "{address}");
             let cache = headers["cache-control"].to_str().unwrap();
             if path == "/v1" {
-                assert_eq!(cache, "public, max-age=60, stale-if-error=86400");
+                assert_eq!(cache, "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400");
             } else {
                 let rest =
                     cache.strip_prefix("public, max-age=").unwrap_or_else(|| panic!("{address}: {cache}"));

@@ -11,15 +11,31 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_board_is_served_before_any_fetch_with_its_true_age_and_version() {
     let house = House::on_a_good_day().await;
-    let before = house.get("/v1/fx").await;
-    let tag = before.headers()["etag"].to_str().unwrap().to_owned();
-    let body = before.text().await.unwrap();
+    // Newer than the other bank's.
+    house.refresh("vietcombank.fx").await;
     let asked = house.bank.all_hits();
+    let mut before = Vec::new();
+    for path in ["/v1/fx", "/v1/fx?currencies=USD", "/v1/fx?providers=bidv"] {
+        let response = house.get(path).await;
+        before.push((path, response.headers()["etag"].clone(), response.text().await.unwrap()));
+    }
     let house = house.restart(|text| text).await;
-    let after = house.get("/v1/fx").await;
-    assert_eq!(after.headers()["etag"], tag.as_str());
-    assert_eq!(after.text().await.unwrap(), body, "bytes, version and time survive");
+    for (path, tag, body) in before {
+        let after = house.get(path).await;
+        assert_eq!(after.headers()["etag"], tag, "{path}");
+        assert_eq!(after.text().await.unwrap(), body, "{path}: bytes, version and time survive");
+    }
     assert_eq!(house.bank.all_hits(), asked, "no run was missed, so nobody is asked");
+
+    // Without the bank that was read last: another list of feeds is a change of it, and not of the feeds in it.
+    let version = async |house: &House, path: &str| house.json(path).await["version"].as_i64().unwrap();
+    let (list, own) =
+        (version(&house, "/v1/fx?currencies=USD").await, version(&house, "/v1/fx?providers=bidv").await);
+    assert!(own < list);
+    let enabled = "[feeds.vietcombank.fx]\n";
+    let house = house.restart(|text| text.replace(enabled, &format!("{enabled}enabled = false\n"))).await;
+    assert!(version(&house, "/v1/fx?currencies=USD").await > list, "no version comes twice");
+    assert_eq!(version(&house, "/v1/fx?providers=bidv").await, own);
     house.app.stop().await;
 }
 

@@ -24,6 +24,7 @@ async fn lists_are_narrowed_by_every_filter() {
         ("/v1/gold?products=ring-9999,BAR", "product", &["ring-9999", "bar"]),
         ("/v1/gold?places=hcm", "place", &["hcm"]),
         ("/v1/gold?unit=gram", "unit", &["gram"]),
+        ("/v1/gold?unit=%20gram", "unit", &["gram"]),
         ("/v1/fx?currencies=usd,%20eur", "currency", &["USD", "EUR"]),
         ("/v1/fx?providers=bidv,vietcombank&currencies=JPY", "provider", &["bidv", "vietcombank"]),
         ("/v1/deposits?terms=6", "term", &["P6M"]),
@@ -68,6 +69,50 @@ async fn a_selection_is_part_of_its_document_and_in_its_order() {
     }
     for all in ["/v1/gold?", "/v1/gold?unit=luong"] {
         assert_eq!(tag(all).await, tag("/v1/gold").await, "{all}");
+    }
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_selection_changes_with_the_feeds_that_are_in_it_and_with_no_other() {
+    // DOJI's feed is due every second; TPBank's runs when this test asks for it.
+    let due = |text: String| {
+        let often = "[feeds.doji.gold]\nschedule = \"* * * * * *\"";
+        text.replace("[feeds.doji.gold]\nschedule = \"0 3 1 1 *\"", often)
+    };
+    let house = House::with(|_| {}, due).await;
+    house.settled().await;
+    let of_one = ["/v1/gold?providers=tpbank", "/v1/gold.csv?providers=tpbank&unit=chi"];
+    let get = async |address: &str| {
+        let response = house.get(address).await;
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        (header("etag"), header("cache-control"))
+    };
+    let version = async |address: &str| house.json(address).await["version"].as_i64().unwrap();
+    let (first, own) = (version("/v1/gold").await, version(of_one[0]).await);
+    let before = [get(of_one[0]).await, get(of_one[1]).await];
+    house
+        .wait_for("/v1/gold", "DOJI was asked twice more", |gold| {
+            gold["version"].as_i64().unwrap() >= first + 2
+        })
+        .await;
+    let rendered = house.app.site().derived.renders();
+    for (address, before) in of_one.iter().zip(&before) {
+        assert_eq!(&get(address).await, before, "{address}: bytes and lifetime");
+        assert!(before.1.starts_with("public, max-age=60, "), "{address}: {}", before.1);
+    }
+    assert_eq!(house.app.site().derived.renders(), rendered, "and nothing was rendered again");
+    assert_eq!(version(of_one[0]).await, own);
+    assert!(get("/v1/gold").await.1.starts_with("public, max-age=5, "), "the whole list is due with DOJI");
+    for both in ["/v1/gold?providers=doji,tpbank", "/v1/gold?unit=chi"] {
+        assert!(version(both).await >= first + 2, "{both}");
+        assert!(get(both).await.1.starts_with("public, max-age=5, "), "{both}");
+    }
+    crate::house::good_day(&house.bank, 1);
+    house.refresh("tpbank.gold").await;
+    assert!(version(of_one[0]).await > first + 2, "its own refresh is the publish of both");
+    for (address, before) in of_one.iter().zip(&before) {
+        assert_ne!(get(address).await.0, before.0, "{address}");
     }
     house.app.stop().await;
 }
@@ -162,6 +207,7 @@ async fn a_wrong_filter_is_named_with_what_is_allowed() {
         ("/v1/gold?providers=bidv", "providers", "bidv", "tpbank"),
         ("/v1/gold?products=brick", "products", "brick", "sjc-bar"),
         ("/v1/gold?unit=stone", "unit", "stone", "luong"),
+        ("/v1/gold?unit=chi&unit=kg", "unit", "kg", "the parameter once"),
         ("/v1/fx?currencies=USD,XYZ", "currencies", "USD,XYZ", "EUR"),
         ("/v1/fx?terms=6", "terms", "6", "currencies"),
         ("/v1/deposits?terms=6M", "terms", "6M", "demand"),

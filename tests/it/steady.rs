@@ -236,6 +236,8 @@ async fn while_every_feed_refreshes_no_request_fails_and_none_sees_half_a_board(
         "/v1/deposits",
         "/v1/feeds",
         "/v1/fx?currencies=USD,EUR",
+        "/v1/fx?currencies=USD&providers=bidv",
+        "/v1/gold?providers=tpbank",
         "/v1/gold?unit=chi",
         "/v1/gold.csv",
         "/v1/deposits.csv?terms=6",
