@@ -151,9 +151,10 @@ impl App {
                 Ok(api) => http::public_with(api, Arc::clone(&site)),
                 Err(_) => http::public(Arc::clone(&site)),
             },
+            mount: Arc::clone(&site.mount),
         };
         public.serve_on_threads(&front, &app.stop_listening, &app.servers).map_err(StartError::Threads)?;
-        let front = Front { quick: None, router: http::ops(Arc::clone(&site)) };
+        let front = Front { quick: None, router: http::ops(Arc::clone(&site)), mount: "".into() };
         app.servers.spawn(ops.serve(front, app.stop_listening.clone()));
         app.servers.spawn(tidy_buckets(site, app.stop_listening.clone()));
         tracing::info!("public listener on http://{}", app.public);

@@ -63,6 +63,8 @@ pub struct Site {
     pub clock: Clock,
     /// Absolute URLs start with this; the `Host` header is never used.
     pub public_url: Url,
+    /// Its path without the slash at the end: where a proxy has mounted the public listener. Mostly empty.
+    pub mount: Arc<str>,
     /// What the panel shows.
     pub panel: config::Panel,
     /// Whose `X-Forwarded-For` is believed.
@@ -89,6 +91,7 @@ impl Site {
             snapshot,
             clock,
             public_url: config.server.public_url.clone(),
+            mount: config.server.public_url.path().trim_end_matches('/').into(),
             panel: config.widgets.panel.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Limiter::new(config.server.rate_limit),
@@ -110,6 +113,7 @@ pub fn public(site: Arc<Site>) -> Router {
 
 /// The public listener with the API's routes, which take a millisecond to describe themselves.
 pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
+    let mount = Arc::clone(&site.mount);
     Router::new()
         .route("/", get(pages::home))
         .route("/assets/{name}", get(pages::asset))
@@ -124,11 +128,11 @@ pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
         .merge(api)
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
-        .layer(from_fn_with_state(Arc::clone(&site), every_answer))
+        .layer(from_fn_with_state((Arc::clone(&site), mount), every_answer))
         .with_state(site)
 }
 
-/// The operator's listener: never public.
+/// The operator's listener: never public, and so behind no proxy's path.
 pub fn ops(site: Arc<Site>) -> Router {
     let plain = |text: String| {
         let mut response = text.into_response();
@@ -149,19 +153,21 @@ pub fn ops(site: Arc<Site>) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
-        .layer(from_fn_with_state(Arc::clone(&site), every_answer))
+        .layer(from_fn_with_state((Arc::clone(&site), Arc::from("")), every_answer))
         .with_state(site)
 }
 
 /// Prefixes whose answers may be framed or embedded anywhere; they set their own policy.
 const EMBEDDABLE: &str = "/widgets/";
 
+/// Policy of what is no page and belongs into no other.
+const NEVER_FRAMED: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// Headers of what no other page may show in a frame.
 fn never_framed() -> [(HeaderName, HeaderValue); 2] {
-    let policy = "default-src 'none'; frame-ancestors 'none'";
     [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(NEVER_FRAMED)),
     ]
 }
 
@@ -184,9 +190,14 @@ pub(crate) fn data(content_type: &'static str, bytes: impl AsRef<[u8]>) -> Encod
     Encoded::new(headers, bytes)
 }
 
-/// What every answer has in common: refused requests, contained panics, `Cache-Control` by policy, CORS.
-async fn every_answer(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+/// What every answer has in common: refused requests, contained panics, problems, `Cache-Control` by policy, CORS.
+async fn every_answer(
+    State((site, mount)): State<(Arc<Site>, Arc<str>)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let uri = request.uri().clone();
+    let unread = !is_read(request.method()) && !request.body().is_end_stream();
     let mut response = match arrived(request).await {
         Err(problem) => problem.into_response(),
         Ok(request) if request.method() == Method::OPTIONS => preflight(),
@@ -195,9 +206,16 @@ async fn every_answer(State(site): State<Arc<Site>>, request: Request, next: Nex
             Err(_) => Problem::internal(&uri).into_response(),
         },
     };
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        *response.body_mut() = problem.told(&mount).into();
+    }
     let policy = response.extensions_mut().remove::<CachePolicy>().unwrap_or(CachePolicy::Never);
     let unchanged = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
+    if unread {
+        // Nothing can be read behind it.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(header::CACHE_CONTROL, policy.header(site.clock.now()));
     let mut set = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
@@ -227,11 +245,9 @@ async fn arrived(request: Request) -> Result<Request, Problem> {
         return Err(Problem::bad_request(uri.path(), "HTTP/1.1 asks for exactly one Host header"));
     }
     if is_too_long(&uri) {
-        return Err(Problem::uri_too_long(uri.path().get(..80).unwrap_or_default()));
+        return Err(Problem::uri_too_long(uri.path()));
     }
-    // Other methods are refused whatever they bring.
-    let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if !reads || request.body().is_end_stream() {
+    if !is_read(request.method()) || request.body().is_end_stream() {
         return Ok(request);
     }
     if request.body().size_hint().lower() > MAX_BODY as u64 {
@@ -244,6 +260,11 @@ async fn arrived(request: Request) -> Result<Request, Problem> {
         Ok(Err(_)) => Err(Problem::bad_request(uri.path(), "the body could not be read")),
         Err(_) => Err(Problem::timeout(uri.path())),
     }
+}
+
+/// Whether a body that comes with this method is read. Other methods are refused whatever they bring.
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
 fn is_too_long(uri: &Uri) -> bool {

@@ -21,7 +21,11 @@ use super::{
 /// `GET /openapi.json`
 pub(super) async fn openapi(State(site): State<Arc<Site>>, request: Request) -> Response {
     page(&site, request, "openapi.json", CachePolicy::Program, || {
-        Some(data("application/json", crate::document::encode(&super::openapi())))
+        let mut api = super::openapi();
+        if !site.mount.is_empty() {
+            api["servers"][0]["url"] = (*site.mount).into();
+        }
+        Some(data("application/json", crate::document::encode(&api)))
     })
 }
 
@@ -45,7 +49,10 @@ pub(super) async fn reference(State(site): State<Arc<Site>>, request: Request) -
 
 /// `GET /docs/problems`
 pub(super) async fn problems(State(site): State<Arc<Site>>, request: Request) -> Response {
-    html(&site, request, "problems", || ProblemPage { style: style(), root: "../", types: TYPES })
+    html(&site, request, "problems", || {
+        let mount = Arc::clone(&site.mount);
+        ProblemPage { style: style(), root: "../", mount, types: TYPES }
+    })
 }
 
 /// `GET /docs/problems/{name}`
@@ -54,7 +61,7 @@ pub(super) async fn problem(State(site): State<Arc<Site>>, request: Request) -> 
     match TYPES.iter().position(|kind| kind.name == name) {
         Some(at) => html(&site, request, TYPES[at].name, || {
             let types = TYPES.get(at..=at).unwrap_or_default();
-            ProblemPage { style: style(), root: "../../", types }
+            ProblemPage { style: style(), root: "../../", mount: Arc::clone(&site.mount), types }
         }),
         None => Problem::not_found(request.uri()).into_response(),
     }
@@ -93,6 +100,8 @@ struct ProblemPage {
     style: &'static str,
     /// Way back to `/`.
     root: &'static str,
+    /// What a type begins with.
+    mount: Arc<str>,
     types: &'static [&'static ProblemType],
 }
 

@@ -240,7 +240,7 @@ pub fn document() -> Value {
         .map(|kind| {
             let mut answer = json!({
                 "description": format!("{}. {}", kind.title, kind.meaning),
-                "headers": { "X-Request-Id": { "description": "Names the request in the service's log.", "required": true, "schema": { "type": "string" } } },
+                "headers": { "X-Request-Id": { "description": "The request_id of the body.", "required": true, "schema": { "type": "string" } } },
                 "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
             });
             if matches!(kind.status.as_u16(), 429 | 503) {

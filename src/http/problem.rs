@@ -1,13 +1,15 @@
 //! Errors as RFC 9457 problem documents: what was wrong, what is allowed, nothing of the inside. Each type is a page
 //! of `/docs/problems`. The type is a path, so that it is the same text on every host and leads to the host that
-//! was asked.
+//! was asked. A handler's response has the problem with it; the listener, which knows where it is mounted, writes it.
 
 use std::{
+    fmt::Write as _,
     hash::{BuildHasher as _, RandomState},
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use axum::{
@@ -17,7 +19,6 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::cache::CachePolicy;
 use crate::filter::WrongParameter;
 
 /// A stable kind of error.
@@ -56,8 +57,8 @@ problem_types! {
         "A request has ten seconds to arrive. The connection is closed.";
     TOO_LARGE = PAYLOAD_TOO_LARGE, "content-too-large", "The request has too large a body",
         "Nothing here needs a body. One of up to 64 kB is ignored, a larger one refused and the connection closed.";
-    URI_TOO_LONG = URI_TOO_LONG, "uri-too-long", "The address is too long",
-        "Path and query together may have 8,000 bytes.";
+    URI_TOO_LONG = URI_TOO_LONG, "uri-too-long", "The request line is too long",
+        "Path and query together may have 8,000 bytes, the request line 16 kB. The connection is closed.";
     PARAMETER = UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is unknown or has a value that is not allowed",
         "errors names each parameter with the value that was given and what is allowed. Under /v1 unknown parameters are refused, since whoever wrote one expects an effect; elsewhere they are ignored.";
     TOO_MANY = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests that cost work",
@@ -71,7 +72,7 @@ problem_types! {
 }
 
 /// An error answer.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// Stable; the path of a page that explains it.
     #[serde(rename = "type")]
@@ -84,10 +85,10 @@ pub struct Problem {
     status: u16,
     /// What was wrong this time.
     detail: String,
-    /// Path of the request.
+    /// Path of the request; where that is not known or longer than 200 bytes, `#` and the `request_id`.
     #[schema(format = "uri-reference", examples("/v1/fx"))]
     instance: String,
-    /// Names this request in the service's log; also in the header `X-Request-Id`.
+    /// Names this request in the service's log, where those that were refused stand at level `debug`; also in the header `X-Request-Id`.
     request_id: String,
     /// Wrong parameters; empty where it is not a parameter that was wrong.
     errors: Vec<WrongParameter>,
@@ -106,15 +107,49 @@ fn request_id() -> String {
     format!("{:016x}", SEED.hash_one(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
+/// A longer path is not repeated.
+const LONGEST_PATH: usize = 200;
+
+/// A path as a reference (RFC 3986 §4.2); `None` when it is not known, or too long to be repeated.
+fn reference(path: &str) -> Option<String> {
+    const BESIDE_LETTERS: &[u8] = b"/-._~!$&'()*+,;=:@";
+    if !path.starts_with('/') || path.len() > LONGEST_PATH {
+        return None;
+    }
+    // Two slashes at the start would name a host.
+    let mut reference = String::from(if path.starts_with("//") { "/." } else { "" });
+    for (at, byte) in path.bytes().enumerate() {
+        let hex =
+            || path.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        if byte.is_ascii_alphanumeric() || BESIDE_LETTERS.contains(&byte) || (byte == b'%' && hex()) {
+            reference.push(char::from(byte));
+        } else {
+            // Into a string: cannot fail.
+            let _ = write!(reference, "%{byte:02X}");
+        }
+    }
+    Some(reference)
+}
+
+/// Whether nobody has asked this before in this second.
+fn is_first_of_its_second() -> bool {
+    static OPENED: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static LAST: AtomicU64 = AtomicU64::new(u64::MAX);
+    let second = OPENED.elapsed().as_secs();
+    LAST.swap(second, Ordering::Relaxed) != second
+}
+
 impl Problem {
-    fn new(kind: &'static ProblemType, instance: &str, detail: impl Into<String>) -> Self {
+    /// `path` is empty where it is not known.
+    fn new(kind: &'static ProblemType, path: &str, detail: impl Into<String>) -> Self {
+        let request_id = request_id();
         Self {
             kind: format!("/docs/problems/{}", kind.name),
             title: kind.title,
             status: kind.status.as_u16(),
             detail: detail.into(),
-            instance: instance.to_owned(),
-            request_id: request_id(),
+            instance: reference(path).unwrap_or_else(|| format!("#{request_id}")),
+            request_id,
             errors: Vec::new(),
             headers: Vec::new(),
         }
@@ -132,8 +167,8 @@ impl Problem {
 
     /// 400
     #[must_use]
-    pub fn bad_request(instance: &str, detail: &str) -> Self {
-        Self::new(BAD_REQUEST, instance, detail).closing()
+    pub fn bad_request(path: &str, detail: &str) -> Self {
+        Self::new(BAD_REQUEST, path, detail).closing()
     }
 
     /// 404
@@ -157,8 +192,8 @@ impl Problem {
 
     /// 408
     #[must_use]
-    pub fn timeout(instance: &str) -> Self {
-        Self::new(TIMEOUT, instance, "the request was not finished within ten seconds").closing()
+    pub fn timeout(path: &str) -> Self {
+        Self::new(TIMEOUT, path, "the request was not finished within ten seconds").closing()
     }
 
     /// 413
@@ -170,8 +205,9 @@ impl Problem {
 
     /// 414
     #[must_use]
-    pub fn uri_too_long(instance: &str) -> Self {
-        Self::new(URI_TOO_LONG, instance, "path and query have more than 8,000 bytes").closing()
+    pub fn uri_too_long(path: &str) -> Self {
+        let detail = "the request line is too long: path and query may have 8,000 bytes together";
+        Self::new(URI_TOO_LONG, path, detail).closing()
     }
 
     /// 422, naming each parameter and what is allowed.
@@ -191,8 +227,8 @@ impl Problem {
 
     /// 431
     #[must_use]
-    pub fn headers_too_large(instance: &str) -> Self {
-        Self::new(HEADERS_TOO_LARGE, instance, "more than 64 headers, or more than 16 kB of them").closing()
+    pub fn headers_too_large(path: &str) -> Self {
+        Self::new(HEADERS_TOO_LARGE, path, "more than 64 headers, or more than 16 kB of them").closing()
     }
 
     /// 500
@@ -214,44 +250,98 @@ impl Problem {
         self
     }
 
-    /// The whole answer as bytes, for requests that never reach a handler.
+    /// In the log, and as the body of an answer from below `mount`: its addresses begin with that, as the reader's do.
+    pub(super) fn told(mut self, mount: &str) -> Vec<u8> {
+        let (path, request_id) = (&self.instance, &self.request_id);
+        match self.status {
+            500 => tracing::error!(path, request_id, "{}", self.detail),
+            503 if is_first_of_its_second() => tracing::warn!(path, request_id, "{}", self.detail),
+            // Anybody can cause these, as many as they like.
+            status => tracing::debug!(status, path, request_id, "{}", self.detail),
+        }
+        self.kind.insert_str(0, mount);
+        if self.instance.starts_with('/') {
+            self.instance.insert_str(0, mount);
+        }
+        crate::document::encode(&self)
+    }
+
+    /// The whole answer as bytes, for requests that never reach a handler; of a `HEAD` only the head.
     #[must_use]
-    pub fn raw(&self, now: &str) -> Vec<u8> {
-        let body = crate::document::encode(self);
-        let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+    pub(super) fn raw(self, mount: &str, now: &str, is_head: bool) -> Vec<u8> {
+        let (status, request_id) = (self.status(), self.request_id.clone());
+        let body = self.told(mount);
         let mut answer = format!(
             "HTTP/1.1 {} {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\ncache-control: no-store\r\n\
              access-control-allow-origin: *\r\naccess-control-expose-headers: {}\r\nx-content-type-options: nosniff\r\n\
-             x-request-id: {}\r\ndate: {now}\r\nconnection: close\r\n\r\n",
-            self.status,
-            reason.unwrap_or("Error"),
+             content-security-policy: {}\r\nx-request-id: {}\r\ndate: {now}\r\nconnection: close\r\n\r\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("Error"),
             body.len(),
             super::EXPOSED,
-            self.request_id,
+            super::NEVER_FRAMED,
+            request_id,
         )
         .into_bytes();
-        answer.extend_from_slice(&body);
+        if !is_head {
+            answer.extend_from_slice(&body);
+        }
         answer
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
+/// All but the body: see [`Problem::told`].
 impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let (path, request_id) = (&self.instance, &self.request_id);
-        match status {
-            StatusCode::INTERNAL_SERVER_ERROR => tracing::error!(path, request_id, "{}", self.detail),
-            // Anybody can cause these, as many as they like.
-            _ => tracing::debug!(status = self.status, path, request_id, "{}", self.detail),
-        }
-        let mut response = (status, crate::document::encode(&self)).into_response();
-        response.extensions_mut().insert(CachePolicy::Never);
+    fn into_response(mut self) -> Response {
+        let mut response = self.status().into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Ok(id) = HeaderValue::try_from(self.request_id) {
+        if let Ok(id) = HeaderValue::try_from(&self.request_id) {
             headers.insert(REQUEST_ID, id);
         }
-        headers.extend(self.headers);
+        headers.extend(self.headers.drain(..));
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_a_reference_that_leads_to_the_path() {
+        let longest = format!("/{}", "x".repeat(LONGEST_PATH - 1));
+        for (path, wanted) in [
+            ("/v1/fx", Some("/v1/fx")),
+            ("/", Some("/")),
+            ("/a%2Fb:c@d;e=1,2'(~)", Some("/a%2Fb:c@d;e=1,2'(~)")),
+            ("/giá\\\"<{|}^`>", Some("/gi%C3%A1%5C%22%3C%7B%7C%7D%5E%60%3E")),
+            ("/100%/%zz/%4", Some("/100%25/%25zz/%254")),
+            ("//elsewhere.example/v1", Some("/.//elsewhere.example/v1")),
+            (&longest, Some(&longest)),
+            (&format!("{longest}x"), None),
+            ("", None),
+            ("*", None),
+        ] {
+            assert_eq!(reference(path).as_deref(), wanted, "{path}");
+        }
+        let unknown = Problem::timeout("");
+        assert_eq!(unknown.instance, format!("#{}", unknown.request_id));
+        let told = |problem: Problem| String::from_utf8(problem.told("/board")).unwrap();
+        assert!(told(unknown.clone()).contains(&format!("\"instance\":\"#{}\"", unknown.request_id)));
+        assert!(told(Problem::timeout("/v1/fx")).contains("\"instance\":\"/board/v1/fx\""));
+    }
+
+    #[test]
+    fn a_second_has_one_first() {
+        // Two of three are in one second at least, unless this takes longer than that.
+        let begun = Instant::now();
+        let first = (0..3).filter(|_| is_first_of_its_second()).count();
+        assert!(first <= 2 || begun.elapsed().as_secs() >= 1, "{first}");
     }
 }

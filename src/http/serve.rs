@@ -78,6 +78,8 @@ pub struct Front {
     pub quick: Option<Arc<Site>>,
     /// Everything else.
     pub router: Router,
+    /// Where it is mounted, for the problems of requests that reach neither.
+    pub mount: Arc<str>,
 }
 
 impl Listener {
@@ -196,7 +198,7 @@ impl Door {
     /// A task for a connection.
     fn attend(&self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
         let patience = Patience::new();
-        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience)));
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&self.front.mount)));
         let visitor = Visitor {
             front: self.front.clone(),
             peer,
@@ -468,7 +470,7 @@ mod tests {
     ) -> (SocketAddr, CancellationToken, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let front = Front { quick: None, router };
+        let front = Front { quick: None, router, mount: "".into() };
         let serving = serve(listener, Arc::new(Semaphore::new(places)), front, stop.clone());
         (address, stop, serving)
     }

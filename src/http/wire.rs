@@ -73,14 +73,38 @@ impl Patience {
     }
 }
 
+/// What came since the last answer: of a request that is unfinished, or whose answer is.
+#[derive(Default)]
+struct Begun {
+    /// Its method, or the start of it; empty before the first byte.
+    method: [u8; 5],
+    length: usize,
+    /// Its request line has ended.
+    line_ended: bool,
+}
+
+impl Begun {
+    fn read(&mut self, bytes: &[u8]) {
+        for (place, byte) in self.method.iter_mut().skip(self.length).zip(bytes) {
+            *place = *byte;
+            self.length += 1;
+        }
+        self.line_ended = self.line_ended || bytes.contains(&b'\n');
+    }
+
+    /// Whether the answer has no body.
+    fn is_head(&self) -> bool {
+        self.method == *b"HEAD "
+    }
+}
+
 /// The socket of one connection.
 pub(super) struct Wire {
     stream: TcpStream,
     patience: Arc<Patience>,
-    /// Bytes since the last answer: of an unfinished request.
-    begun: bool,
-    /// Its request line has ended.
-    line_ended: bool,
+    /// Where the listener is mounted.
+    mount: Arc<str>,
+    begun: Begun,
     /// Some request was refused.
     refused: bool,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -89,12 +113,12 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>, mount: Arc<str>) -> Self {
         Self {
             stream,
             patience,
-            begun: false,
-            line_ended: false,
+            mount,
+            begun: Begun::default(),
             refused: false,
             stalled: None,
             instead: None,
@@ -103,8 +127,8 @@ impl Wire {
 
     /// 408 to a client that began a request and did not finish it; an idle one is let go without a word.
     pub(super) async fn tell_timeout(mut self: Box<Self>) {
-        if self.begun {
-            let answer = Problem::timeout("/").raw(&date());
+        if self.begun.length > 0 {
+            let answer = self.raw(Problem::timeout(""));
             // A client that does not read it has been told nothing; there is no more to be done.
             let _ = tokio::time::timeout(FAREWELL, self.stream.write_all(&answer)).await;
         }
@@ -131,13 +155,17 @@ impl Wire {
             return None;
         }
         let problem = match status {
-            b"00" => Problem::bad_request("/", "the request could not be read as HTTP/1.1"),
-            b"14" => Problem::uri_too_long("/"),
-            b"31" if self.begun && !self.line_ended => Problem::uri_too_long("/"),
-            b"31" => Problem::headers_too_large("/"),
+            b"00" => Problem::bad_request("", "the request could not be read as HTTP/1.1"),
+            b"14" => Problem::uri_too_long(""),
+            b"31" if self.begun.length > 0 && !self.begun.line_ended => Problem::uri_too_long(""),
+            b"31" => Problem::headers_too_large(""),
             _ => return None,
         };
-        Some(problem.raw(&date()))
+        Some(self.raw(problem))
+    }
+
+    fn raw(&self, problem: Problem) -> Vec<u8> {
+        problem.raw(&self.mount, &date(), self.begun.is_head())
     }
 
     /// Sends our words; ready when all are out.
@@ -187,9 +215,7 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        let read = buf.filled().get(before..).unwrap_or_default();
-        this.begun |= !read.is_empty();
-        this.line_ended = this.line_ended || read.contains(&b'\n');
+        this.begun.read(buf.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }
@@ -228,7 +254,7 @@ impl AsyncWrite for Wire {
             stream.poll_write_vectored(cx, bufs)
         };
         if written.is_ready() {
-            (this.begun, this.line_ended) = (false, false);
+            this.begun = Begun::default();
             this.patience.written();
         } else {
             this.patience.stalled.store(true, Ordering::Relaxed);

@@ -218,6 +218,31 @@ fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
 }
 
 #[test]
+fn every_refused_request_is_in_the_log_of_level_debug_by_its_request_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = banggia(folder.path())
+        .args(["serve", "--replay", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+        .env("BANGGIA_LOG", "debug")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let public = lines
+        .find_map(|line| Some(line.split_once("public listener on http://")?.1.trim().to_owned()))
+        .unwrap();
+    for request in ["GARBAGE\r\n\r\n", "GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"] {
+        let mut stream = std::net::TcpStream::connect(&public).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let id = answer.split_once("x-request-id: ").unwrap().1.split_once('\r').unwrap().0;
+        assert!(lines.any(|line| line.contains("DEBUG") && line.contains(id)), "{request}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("b.toml"), "[feeds.tpbank.gold]\nschedule = \"* * * * * *\"\n")

@@ -276,6 +276,29 @@ fn the_committed_openapi_document_is_that_of_the_code() {
     let committed = std::fs::read_to_string("docs/openapi.json").unwrap();
     assert_eq!(committed, format!("{:#}\n", api()), "run: cargo run -- openapi > docs/openapi.json");
     assert_eq!(api()["openapi"], "3.1.0");
+    assert_eq!(api()["servers"], json!([{ "url": "/" }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_of_a_proxy_every_address_begins_with_it() {
+    let mounted = "[server]\npublic_url = \"https://gia.example.vn/board/\"\n";
+    let house = House::with(|_| {}, |text| text.replacen("[server]\n", mounted, 1)).await;
+    house.settled().await;
+    let nothing = is_problem(house.get("/v1/nothing").await, 404, "mounted").await;
+    assert_eq!(
+        (&nothing["type"], &nothing["instance"]),
+        (&json!("/board/docs/problems/not-found"), &json!("/board/v1/nothing"))
+    );
+    let raw = crate::limits::exchange(&house, &[b"GARBAGE\r\n\r\n"]).await;
+    assert!(raw.contains("\"type\":\"/board/docs/problems/bad-request\""), "{raw}");
+    assert_eq!(house.json("/openapi.json").await["servers"], json!([{ "url": "/board" }]));
+    let page = house.get("/docs/problems/not-found").await.text().await.unwrap();
+    assert!(page.contains("<code>/board/docs/problems/not-found</code>"));
+    // No proxy stands before the other listener.
+    let ops = format!("http://{}/nothing", house.app.ops);
+    let nothing = is_problem(crate::house::client().get(ops).send().await.unwrap(), 404, "ops").await;
+    assert_eq!(nothing["type"], "/docs/problems/not-found");
+    house.app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use tokio::{
 use crate::house::{House, good_day};
 
 /// Sends raw bytes and reads until the other end closes.
-async fn exchange(house: &House, parts: &[&[u8]]) -> String {
+pub async fn exchange(house: &House, parts: &[&[u8]]) -> String {
     let mut stream = TcpStream::connect(house.app.public).await.unwrap();
     for part in parts {
         // A refusal may come before all is sent.
@@ -41,6 +41,7 @@ fn problem(answer: &str) -> (u16, Value) {
         "cache-control: no-store",
         "access-control-allow-origin: *",
         "x-content-type-options: nosniff",
+        "content-security-policy: default-src 'none'; frame-ancestors 'none'",
         "connection: close",
         &format!("content-length: {}", body.len()),
     ] {
@@ -61,6 +62,7 @@ async fn what_is_no_request_is_refused_with_a_problem_document() {
     let large = "y".repeat(20_000);
     for (request, status) in [
         ("GARBAGE\r\n\r\n".to_owned(), 400),
+        (format!("{} / HTTP/1.1\r\nHost: x\r\n\r\n", "M".repeat(20_000)), 414),
         ("GET / HTTP/9.9\r\nHost: x\r\n\r\n".to_owned(), 400),
         ("GET /v1/gold HTTP/1.1\r\nHo st: x\r\n\r\n".to_owned(), 400),
         ("GET /v1/gold HTTP/1.1\r\n\r\n".to_owned(), 400),
@@ -82,6 +84,20 @@ async fn what_is_no_request_is_refused_with_a_problem_document() {
         let (found, body) = problem(&exchange(&house, &[request.as_bytes()]).await);
         assert_eq!(found, status, "{shown}");
         assert!(body["type"].as_str().unwrap().starts_with("/docs/problems/"), "{body}");
+        // Where the path is not known, or too long, the occurrence has a name still.
+        let unknown = format!("#{}", body["request_id"].as_str().unwrap());
+        let instance = body["instance"].as_str().unwrap();
+        assert!(instance == "/v1/gold" || instance == unknown, "{shown}: {instance}");
+        if status == 414 {
+            assert!(body["detail"].as_str().unwrap().starts_with("the request line is too long"), "{body}");
+        }
+        // HEAD is GET without the body, whoever answers it.
+        if let Some(rest) = request.strip_prefix("GET ") {
+            let answer = exchange(&house, &[b"HEAD", b" ", rest.as_bytes()]).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && body.is_empty(), "{shown}: {answer}");
+            assert!(!head.contains("content-length: 0"), "{head}");
+        }
     }
     // A client that is refused while it is sending ten megabytes gets to read why.
     let body = "b".repeat(10_000_000);
@@ -138,6 +154,35 @@ async fn odd_but_right_requests_are_answered() {
     let long = format!("/v1/fx?currencies={}", vec!["USD"; 2_500].join(","));
     assert_eq!(house.get("/v1/fx?currencies=USD").await.status(), 200);
     assert_eq!(house.get(&long).await.status(), 414);
+    // A path that is no reference as it stands becomes one; of a tunnel there is none.
+    for (target, instance) in [
+        ("/giá\\vàng", Some("/gi%C3%A1%5Cv%C3%A0ng")),
+        ("//elsewhere.example/", Some("/.//elsewhere.example/")),
+        (&format!("/{}", "x".repeat(199)), Some(&*format!("/{}", "x".repeat(199)))),
+        (&format!("/{}", "x".repeat(200)), None),
+    ] {
+        let (status, body) =
+            problem(&exchange(&house, &[format!("GET {target} HTTP/1.1\r\n{close}").as_bytes()]).await);
+        let unknown = format!("#{}", body["request_id"].as_str().unwrap());
+        assert_eq!(
+            (status, body["instance"].as_str()),
+            (404, Some(instance.unwrap_or(&unknown))),
+            "{target}"
+        );
+    }
+    let tunnel = format!("CONNECT example.vn:443 HTTP/1.1\r\n{close}");
+    let (_, body) = problem(&exchange(&house, &[tunnel.as_bytes()]).await);
+    assert_eq!(body["instance"], format!("#{}", body["request_id"].as_str().unwrap()));
+    // A body that nobody reads ends the connection, and the answer says so; without one it stays.
+    for body in
+        ["Content-Length: 5\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+    {
+        let post = format!("POST /v1/gold HTTP/1.1\r\nHost: x\r\n{body}");
+        assert_eq!(problem(&exchange(&house, &[post.as_bytes()]).await).0, 405, "{body}");
+    }
+    let posts = format!("POST /v1/gold HTTP/1.1\r\nHost: x\r\n\r\nGET /v1 HTTP/1.1\r\n{close}");
+    let posts = exchange(&house, &[posts.as_bytes()]).await;
+    assert!(posts.starts_with("HTTP/1.1 405") && posts.contains("HTTP/1.1 200"), "{posts}");
     // Mistakes do not make an answer that outweighs them.
     let many = house.get(&format!("/v1/gold?{}", ["products="; 700].join("&"))).await;
     assert_eq!(many.status(), 422);
@@ -170,11 +215,13 @@ async fn a09_a_reader_that_takes_nothing_loses_the_connection() {
 async fn a09_half_sent_requests_are_told_and_idle_connections_let_go() {
     let house = House::on_a_good_day().await;
     let half = exchange(&house, &[b"GET /v1/gold HTTP/1.1\r\nHost: x\r\n"]);
+    let half_head = exchange(&house, &[b"HEAD /v1/gold HTTP/1.1\r\nHost: x\r\n"]);
     let slow_body = exchange(&house, &[b"GET /v1/gold HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"]);
     let idle = exchange(&house, &[]);
     let used = exchange(&house, &[b"GET /v1/gold HTTP/1.1\r\nHost: x\r\n\r\n"]);
-    let (half, slow_body, idle, used) = tokio::join!(half, slow_body, idle, used);
+    let (half, half_head, slow_body, idle, used) = tokio::join!(half, half_head, slow_body, idle, used);
     assert_eq!(problem(&half).0, 408);
+    assert!(half_head.starts_with("HTTP/1.1 408") && half_head.ends_with("\r\n\r\n"), "{half_head}");
     assert_eq!(problem(&slow_body).0, 408);
     assert_eq!(idle, "");
     assert!(
