@@ -247,9 +247,7 @@ pub fn document() -> Value {
                 answer["headers"]["Retry-After"] = json!({ "description": "Seconds.", "required": true, "schema": { "type": "integer", "minimum": 1 } });
             }
             if kind.status.as_u16() == 429 {
-                for name in ["RateLimit", "RateLimit-Policy"] {
-                    answer["headers"][name] = json!({ "description": "draft-ietf-httpapi-ratelimit-headers.", "required": true, "schema": { "type": "string" } });
-                }
+                rate_limit(&mut answer, true);
             }
             (kind.name.to_owned(), answer)
         })
@@ -260,6 +258,10 @@ pub fn document() -> Value {
         let operation = &mut item["get"];
         let derived = operation.get("parameters").is_some();
         validators(&mut operation["responses"]["200"]);
+        if derived {
+            // Only on answers that were counted.
+            rate_limit(&mut operation["responses"]["200"], false);
+        }
         if let Some(example) = example(path)
             && let Some(content) = operation["responses"]["200"]["content"].as_object_mut()
         {
@@ -303,6 +305,17 @@ fn validators(answer: &mut Value) {
         "Cache-Control": { "description": "Good until the next refresh, 5 to 60 s.", "required": true, "schema": { "type": "string" } },
         "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
     });
+}
+
+fn rate_limit(answer: &mut Value, required: bool) {
+    for (name, what) in [("RateLimit", "What is left of the quota"), ("RateLimit-Policy", "The quota")] {
+        let when = if required { "" } else { "; only where the request was counted" };
+        answer["headers"][name] = json!({
+            "description": format!("{what}{when} (draft-ietf-httpapi-ratelimit-headers)."),
+            "required": required,
+            "schema": { "type": "string" },
+        });
+    }
 }
 
 /// One answer a path to the request that the examples of its parameters make, from the built-in recordings and

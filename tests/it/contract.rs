@@ -279,6 +279,18 @@ fn the_committed_openapi_document_is_that_of_the_code() {
     assert_eq!(api()["servers"], json!([{ "url": "/" }]));
 }
 
+#[test]
+fn what_can_be_counted_declares_the_headers_that_say_so() {
+    for (path, item) in api()["paths"].as_object().unwrap() {
+        let operation = &item["get"];
+        let headers = &operation["responses"]["200"]["headers"];
+        for name in ["RateLimit", "RateLimit-Policy"] {
+            let wanted = operation.get("parameters").map(|_| false);
+            assert_eq!(headers[name]["required"].as_bool(), wanted, "{path}: {name}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn below_a_path_of_a_proxy_every_address_begins_with_it() {
     let mounted = "[server]\npublic_url = \"https://gia.example.vn/board/\"\n";
