@@ -19,6 +19,7 @@ use banggia::{
     document::{self, Document},
     filter::Filter,
     store::Published,
+    widget::{Options, content::content},
 };
 use criterion::Criterion;
 use jiff::{Timestamp, civil::DateTime};
@@ -106,18 +107,27 @@ fn document(scope: Scope, feeds: &[ServedFeed], now: Timestamp) -> Document {
     document::finish(scope, &content, &published, feeds)
 }
 
-/// The panel, from the snapshot to HTML.
+/// Every widget, from the snapshot to what is sent.
 fn render(criterion: &mut Criterion, snapshot: &Snapshot, config: &Config) {
     let mut group = criterion.benchmark_group("render");
-    let (panel, url) = (&config.widgets.panel, &config.server.public_url);
-    let options = widgets::PanelOptions::default();
-    let model = banggia::panel::panel(snapshot, panel, url);
-    group.bench_function("panel, model", |bencher| {
-        bencher.iter(|| banggia::panel::panel(black_box(snapshot), panel, url));
-    });
-    group.bench_function("panel, page", |bencher| {
-        bencher.iter(|| widgets::panel_page(black_box(&model), &options).unwrap());
-    });
+    let look = widgets::Look::default();
+    for kind in widgets::model::Kind::ALL {
+        let name = kind.as_str();
+        let options = Options::of(kind);
+        let model = || content(black_box(snapshot), &options, &config.widgets, "http://127.0.0.1/");
+        let widget = model();
+        group.bench_function(format!("{name}, model"), |bencher| bencher.iter(model));
+        group.bench_function(format!("{name}, page"), |bencher| {
+            bencher.iter(|| widgets::page(black_box(&widget), &look, None).unwrap());
+        });
+        group.bench_function(format!("{name}, tree"), |bencher| {
+            bencher.iter(|| widgets::tree(black_box(&widget), &look).unwrap());
+        });
+        group.bench_function(format!("{name}, PNG"), |bencher| {
+            let picture = || widgets::png(&widgets::picture(black_box(&widget), &look), widgets::Scale::One);
+            bencher.iter(|| picture().unwrap());
+        });
+    }
     group.finish();
 }
 

@@ -3,13 +3,14 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use providers::{Feed, Institution};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    board::{Board, FeedState, Rules, Shared, SourceState, Standing},
+    board::{self, Board, FeedState, Rules, Shared, SourceState, Standing},
     clock::{Clock, later},
     config::{self, Config},
     fetch::{Fetcher, Live},
@@ -293,7 +294,11 @@ pub async fn load_states(
                 kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
                 last_keys: kept.last_keys,
                 last: kept.last,
+                trends: BTreeMap::new(),
             });
+            if let Some(state) = sources.last_mut() {
+                load_trends(state, feed.id, store, now).await?;
+            }
         }
         // Why the last run before the stop brought nothing is still why nothing is here.
         let asked = || sources.iter().filter_map(|source| source.last.as_ref());
@@ -315,6 +320,24 @@ pub async fn load_states(
         states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure }, due));
     }
     Ok(states)
+}
+
+/// The course of each price that is drawn, from the changes that the store kept.
+async fn load_trends(
+    state: &mut SourceState,
+    feed: &str,
+    store: &Store,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let since = now.saturating_sub(board::TREND).unwrap_or(Timestamp::MIN);
+    let drawn = state.kept.values().filter(|kept| board::trend_price(&kept.quote).is_some());
+    let ids: Vec<String> = drawn.map(|kept| kept.quote.id(feed)).collect();
+    for id in ids {
+        for (quote, at) in store.changes_since(&id, state.source.id, since).await? {
+            state.extend_trend(&quote, at);
+        }
+    }
+    Ok(())
 }
 
 /// Enabled feeds in document order.

@@ -6,13 +6,13 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
 use tokio::sync::mpsc;
@@ -129,6 +129,39 @@ pub struct SourceState {
     pub last_keys: Vec<String>,
     /// How the last attempt ended.
     pub last: Option<Attempt>,
+    /// The course of each gold price over the last weeks, by key.
+    pub trends: BTreeMap<String, Trend>,
+}
+
+/// Prices with the instants from which they held, oldest first: selling prices, buying prices where nothing is sold.
+pub type Trend = Vec<(Timestamp, Decimal)>;
+
+/// So far back a trend goes.
+pub const TREND: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A house that moves its prices every quarter of an hour is drawn as finely as a small picture shows.
+const TREND_POINTS: usize = 240;
+
+/// The price that a trend is of.
+#[must_use]
+pub fn trend_price(quote: &Quote) -> Option<Decimal> {
+    match quote {
+        Quote::Gold(gold) => gold.sell.or(gold.buy),
+        Quote::Fx(_) | Quote::Deposit(_) => None,
+    }
+}
+
+impl SourceState {
+    /// Adds a price that holds from `at`, and forgets what is too old to be drawn.
+    pub fn extend_trend(&mut self, quote: &Quote, at: Timestamp) {
+        let Some(price) = trend_price(quote) else { return };
+        let trend = self.trends.entry(quote.key()).or_default();
+        trend.push((at, price));
+        let oldest = at.saturating_sub(TREND).unwrap_or(Timestamp::MIN);
+        // The last one before the window is the price at its beginning.
+        let before = trend.iter().take_while(|(from, _)| *from <= oldest).count().saturating_sub(1);
+        let surplus = trend.len().saturating_sub(TREND_POINTS);
+        trend.drain(..before.max(surplus));
+    }
 }
 
 /// What is known of one feed; owned by its worker, shared with the board as a copy.
@@ -250,6 +283,13 @@ pub fn most_current<'a>(quotes: impl Iterator<Item = &'a Served>) -> Option<&'a 
 }
 
 impl ServedFeed {
+    /// The course of a quote's price.
+    #[must_use]
+    pub fn trend(&self, served: &Served) -> &[(Timestamp, Decimal)] {
+        let source = self.state.sources.iter().find(|source| source.source.id == served.source.id);
+        source.and_then(|source| source.trends.get(&served.kept.quote.key())).map_or(&[], Vec::as_slice)
+    }
+
     /// The price of a gold product at a place; where none is asked for, the most current of those that there are.
     #[must_use]
     pub fn gold(&self, product: &str, place: Option<&str>) -> Option<&Served> {
@@ -311,8 +351,6 @@ pub struct Snapshot {
     pub version: i64,
     /// Middle rates of the reference bank that have not expired.
     pub reference: HashMap<String, Decimal>,
-    /// The panel as it is without options, once somebody has asked for it; shared until the board changes.
-    pub panel: Arc<OnceLock<Arc<Document>>>,
 }
 
 /// The reference bank of plausibility.
@@ -330,7 +368,6 @@ impl Snapshot {
             recorded: false,
             version: 0,
             reference,
-            panel: Arc::default(),
         }
     }
 
@@ -507,14 +544,7 @@ impl Board {
         }
         let reference = Snapshot::reference(&feeds);
         let version = self.version;
-        let last = self.shared.load();
-        let board = |documents: &BTreeMap<&str, Arc<Document>>| documents.get("board").map(Arc::as_ptr);
-        let panel = if board(&last.documents) == board(&documents) {
-            Arc::clone(&last.panel)
-        } else {
-            Arc::default()
-        };
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, reference, panel };
+        let snapshot = Snapshot { documents, feeds, editions, recorded, version, reference };
         self.shared.store(Arc::new(snapshot));
         true
     }
@@ -702,6 +732,7 @@ mod tests {
             kept,
             last_keys: vec!["USD".to_owned()],
             last: None,
+            trends: BTreeMap::new(),
         };
         let rules = Rules {
             schedule: "*/10 * * * *".parse().unwrap(),

@@ -87,6 +87,8 @@ pub struct Config {
     pub feeds: BTreeMap<String, Feed>,
     /// What widgets show.
     pub widgets: Widgets,
+    /// Options of widgets by name.
+    pub presets: BTreeMap<String, Preset>,
     /// Keys of sources.
     pub secrets: Secrets,
     /// Effective values with their origin, for `check`.
@@ -174,24 +176,46 @@ pub struct Source {
     pub allow_private: bool,
 }
 
-/// `[widgets]`
+/// `[widgets]`: what each shows where the page that embeds it does not say.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Widgets {
     /// The sidebar board.
-    pub panel: Panel,
+    pub panel: Picks,
+    /// Gold prices.
+    pub gold: Picks,
+    /// Exchange rates.
+    pub fx: Picks,
+    /// Deposit rates.
+    pub deposits: Picks,
+    /// The tape.
+    pub ticker: Picks,
 }
 
-/// `[widgets.panel]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Panel {
-    /// Columns of the gold table.
+impl Widgets {
+    /// What a widget shows.
+    #[must_use]
+    pub const fn of(&self, kind: widgets::model::Kind) -> &Picks {
+        match kind {
+            widgets::model::Kind::Panel => &self.panel,
+            widgets::model::Kind::Gold => &self.gold,
+            widgets::model::Kind::Fx => &self.fx,
+            widgets::model::Kind::Deposits => &self.deposits,
+            widgets::model::Kind::Ticker => &self.ticker,
+        }
+    }
+}
+
+/// `[widgets.panel]` and its like; a kind that a widget does not show is not there.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Picks {
+    /// Gold prices.
     pub gold: Vec<GoldPick>,
-    /// Rows of the exchange-rate table.
-    pub fx: FxPick,
-    /// The table of deposit rates.
-    pub deposits: DepositPick,
+    /// Exchange rates.
+    pub fx: Option<FxPick>,
+    /// Deposit rates.
+    pub deposits: Option<DepositPick>,
 }
 
 /// `provider:product[.place]`
@@ -237,7 +261,7 @@ struct Raw {
     feeds: BTreeMap<String, BTreeMap<String, Feed>>,
     widgets: Widgets,
     #[serde(default)]
-    presets: BTreeMap<String, Preset>,
+    presets: BTreeMap<String, RawPreset>,
     secrets: BTreeMap<String, String>,
 }
 
@@ -248,24 +272,25 @@ struct RawCalendar {
     extra_holidays: Vec<Days>,
 }
 
-/// Options of a widget under one name. Read and checked, not yet in force.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "presets are read and checked, and not yet in force")]
-struct Preset {
-    widget: String,
-    theme: Option<String>,
-    lang: Option<String>,
-    accent: Option<String>,
-    compact: Option<bool>,
-    rows: Option<u16>,
-    title: Option<bool>,
-    #[serde(default)]
-    frame_ancestors: Vec<String>,
+/// Options of a widget under one name.
+#[derive(Debug, Clone)]
+pub struct Preset {
+    /// Whose options.
+    pub widget: widgets::model::Kind,
+    /// As a query would have them.
+    pub options: Vec<(String, String)>,
+    /// Who may show it in a frame; empty: everybody.
+    pub frame_ancestors: Vec<String>,
 }
 
-const PRESET_KEYS: &[&str] =
-    &["widget", "theme", "lang", "accent", "compact", "rows", "title", "frame_ancestors"];
+#[derive(Deserialize)]
+struct RawPreset {
+    widget: String,
+    #[serde(default)]
+    frame_ancestors: Vec<String>,
+    #[serde(flatten)]
+    options: BTreeMap<String, toml::Value>,
+}
 
 impl Config {
     /// What must never be shown: secrets, credentials in headers and in addresses. The shortest are left out,

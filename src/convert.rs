@@ -489,6 +489,7 @@ mod tests {
             kept: rates.iter().map(kept).collect(),
             last_keys: Vec::new(),
             last: None,
+            trends: std::collections::BTreeMap::new(),
         };
         let rules = Rules {
             schedule: "*/10 * * * *".parse().unwrap(),

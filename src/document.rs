@@ -235,14 +235,23 @@ impl Formatter for HtmlSafe {
     }
 }
 
+/// Currencies that readers look for first.
+const CURRENCIES: &[&str] =
+    &["USD", "EUR", "GBP", "JPY", "AUD", "CNY", "KRW", "SGD", "THB", "CAD", "CHF", "HKD", "NZD", "TWD"];
+
+/// Where a currency stands in every list; those of one rank are in the order of the alphabet.
+#[must_use]
+pub fn currency_rank(code: &str) -> u16 {
+    rank(CURRENCIES, code)
+}
+
+fn rank(list: &[&str], name: &str) -> u16 {
+    u16::try_from(list.iter().position(|known| *known == name).unwrap_or(list.len())).unwrap_or(u16::MAX)
+}
+
 /// The stable order of quotes in every list.
 #[must_use]
 pub fn order(quote: &Quote) -> (u16, u16, String, String) {
-    const CURRENCIES: &[&str] =
-        &["USD", "EUR", "GBP", "JPY", "AUD", "CNY", "KRW", "SGD", "THB", "CAD", "CHF", "HKD", "NZD", "TWD"];
-    let rank = |list: &[&str], name: &str| {
-        u16::try_from(list.iter().position(|known| *known == name).unwrap_or(list.len())).unwrap_or(u16::MAX)
-    };
     match quote {
         Quote::Gold(gold) => {
             let plain = gold.product.strip_suffix("-wholesale");
@@ -254,7 +263,7 @@ pub fn order(quote: &Quote) -> (u16, u16, String, String) {
             )
         }
         Quote::Fx(fx) => (
-            rank(CURRENCIES, &fx.currency),
+            currency_rank(&fx.currency),
             u16::from(fx.variant.is_some()),
             fx.currency.to_string(),
             fx.variant.clone().unwrap_or_default(),

@@ -67,11 +67,84 @@ impl Filter {
             if wrong.len() == MOST_ERRORS {
                 break;
             }
-            if let Err(allowed) = filter.set(kind, &parameter, &value, feeds) {
+            if let Err(allowed) = filter.set(kind, &parameter, &value, &|kind| houses(feeds, kind)) {
                 wrong.push(WrongParameter { parameter, value, allowed });
             }
         }
         if wrong.is_empty() { Ok(filter.canonical()) } else { Err(wrong) }
+    }
+
+    /// Reads one parameter of a widget that shows quotes of these kinds; `None`: it is none of theirs. A provider is
+    /// allowed if it has a feed of any of the kinds.
+    ///
+    /// # Errors
+    /// What is allowed.
+    pub fn read_one(
+        &mut self,
+        kinds: &[Kind],
+        parameter: &str,
+        value: &str,
+        houses: &dyn Fn(Kind) -> Vec<&'static str>,
+    ) -> Option<Result<(), Vec<String>>> {
+        let kind = *kinds.iter().find(|kind| parameters(**kind).contains(&parameter))?;
+        let all = |_: Kind| {
+            let mut all: Vec<&'static str> = kinds.iter().flat_map(|kind| houses(*kind)).collect();
+            tidy(&mut all);
+            all
+        };
+        Some(self.set(kind, parameter, value, &all))
+    }
+
+    /// As parameters, in canonical order.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let terms: Vec<String> = self.terms.iter().map(ToString::to_string).collect();
+        let channels: Vec<&str> =
+            self.channels.iter().map(|channel| channel.map_or("unknown", Channel::as_str)).collect();
+        let customers: Vec<&str> = self.customers.iter().map(|customer| customer.as_str()).collect();
+        [
+            ("providers", self.providers.join(",")),
+            ("products", self.products.join(",")),
+            ("places", self.places.join(",")),
+            ("unit", self.unit.map_or_else(String::new, |unit| unit.as_str().to_owned())),
+            ("currencies", self.currencies.join(",")),
+            ("terms", terms.join(",")),
+            ("channel", channels.join(",")),
+            ("customer", customers.join(",")),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+    }
+
+    /// Gold products asked for; none: all.
+    #[must_use]
+    pub fn products(&self) -> &[String] {
+        &self.products
+    }
+
+    /// Places asked for; none: all.
+    #[must_use]
+    pub fn places(&self) -> &[&'static str] {
+        &self.places
+    }
+
+    /// Currencies asked for; none: all.
+    #[must_use]
+    pub fn currencies(&self) -> &[&'static str] {
+        &self.currencies
+    }
+
+    /// Terms asked for; none: all.
+    #[must_use]
+    pub fn terms(&self) -> &[Term] {
+        &self.terms
+    }
+
+    /// Channels asked for, `None` being that of a source which states none; none: all.
+    #[must_use]
+    pub fn channels(&self) -> &[Option<Channel>] {
+        &self.channels
     }
 
     /// One parameter; the error is what is allowed, nothing for one that does not exist.
@@ -80,18 +153,14 @@ impl Filter {
         kind: Kind,
         parameter: &str,
         value: &str,
-        feeds: &[ServedFeed],
+        houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Result<(), Vec<String>> {
         if !parameters(kind).contains(&parameter) {
             return Err(texts(parameters(kind)));
         }
         match parameter {
             "providers" => {
-                let known: Vec<&'static str> = feeds
-                    .iter()
-                    .filter(|feed| feed.state.feed.kind == kind)
-                    .map(|feed| feed.state.institution.id)
-                    .collect();
+                let known = houses(kind);
                 read_list(value, &mut self.providers, |name| same(name, &known), || texts(&known))
             }
             "products" => read_list(value, &mut self.products, product, products),
@@ -131,7 +200,8 @@ impl Filter {
     }
 
     /// Sorted, each value once, without what is the default anyway.
-    fn canonical(mut self) -> Self {
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
         self.unit = self.unit.filter(|unit| *unit != WeightUnit::Luong);
         tidy(&mut self.providers);
         tidy(&mut self.products);
@@ -205,6 +275,12 @@ impl Filter {
             }
         }
     }
+}
+
+/// Institutions with an enabled feed of this kind.
+#[must_use]
+pub fn houses(feeds: &[ServedFeed], kind: Kind) -> Vec<&'static str> {
+    feeds.iter().filter(|feed| feed.state.feed.kind == kind).map(|feed| feed.state.institution.id).collect()
 }
 
 /// Channels as the parameter names them; `unknown` is that of a source which states none.

@@ -6,15 +6,17 @@ pub mod cache;
 pub mod derived;
 mod docs;
 pub mod encoded;
+mod gallery;
 pub mod limit;
 mod openapi;
 mod pages;
 pub mod problem;
 pub mod serve;
 mod wanted;
+mod widget;
 mod wire;
 
-use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -65,8 +67,10 @@ pub struct Site {
     pub public_url: Url,
     /// Its path without the slash at the end: where a proxy has mounted the public listener. Mostly empty.
     pub mount: Arc<str>,
-    /// What the panel shows.
-    pub panel: config::Panel,
+    /// What widgets show without options.
+    pub widgets: config::Widgets,
+    /// Options of widgets by name.
+    pub presets: BTreeMap<String, config::Preset>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// A bucket a client.
@@ -92,7 +96,8 @@ impl Site {
             clock,
             public_url: config.server.public_url.clone(),
             mount: config.server.public_url.path().trim_end_matches('/').into(),
-            panel: config.widgets.panel.clone(),
+            widgets: config.widgets.clone(),
+            presets: config.presets.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Limiter::new(config.server.rate_limit),
             derived: Derived::new(tracker, Handle::current()),
@@ -115,16 +120,18 @@ pub fn public(site: Arc<Site>) -> Router {
 pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
     let mount = Arc::clone(&site.mount);
     Router::new()
-        .route("/", get(pages::home))
         .route("/assets/{name}", get(pages::asset))
         .route("/docs", get(docs::reference))
         .route("/docs/problems", get(docs::problems))
         .route("/docs/problems/{name}", get(docs::problem))
         .route("/openapi.json", get(docs::openapi))
-        .route(
-            "/widgets/panel",
-            get(async |State(site): State<Arc<Site>>, request| site.answer(request).await),
-        )
+        .route("/", get(answer))
+        .route("/widgets/{name}", get(answer))
+        .route("/fragments/{name}", get(answer))
+        .route("/images/{name}", get(answer))
+        .route("/embed/{name}", get(widget::asset))
+        .route("/embed/{version}/{name}", get(widget::asset))
+        .route("/oembed", get(widget::oembed))
         .merge(api)
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
@@ -173,14 +180,28 @@ fn never_framed() -> [(HeaderName, HeaderValue); 2] {
 
 /// Headers of what any page may show in a frame.
 fn framed_anywhere() -> [(HeaderName, HeaderValue); 4] {
-    let policy = "default-src 'none'; frame-ancestors *";
-    let (resource, embedder) = ("cross-origin-resource-policy", "cross-origin-embedder-policy");
+    framed_by(HeaderValue::from_static("default-src 'none'; frame-ancestors *"))
+}
+
+/// Headers of a page in a frame, with its own policy. Isolated hosts ask a page for both of the last two.
+fn framed_by(policy: HeaderValue) -> [(HeaderName, HeaderValue); 4] {
+    let embedder = HeaderName::from_static("cross-origin-embedder-policy");
     [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-        (HeaderName::from_static(resource), HeaderValue::from_static("cross-origin")),
-        (HeaderName::from_static(embedder), HeaderValue::from_static("require-corp")),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        for_any_page(),
+        (embedder, HeaderValue::from_static("require-corp")),
     ]
+}
+
+/// Header of what pages of any origin may load.
+fn for_any_page() -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin"))
+}
+
+/// What is published, or derived from it.
+async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
 }
 
 /// Bytes of this type that are data and no page.

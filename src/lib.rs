@@ -6,7 +6,7 @@
 //! schedule (rings) -> refresh (one worker a feed) -> fetch -> providers::parse -> judge
 //!                                                     -> store (what changed) -> board (one writer)
 //! board -> Snapshot (bytes, encoded once) -> ArcSwap -> http: clones them, or derives a selection (filter, convert)
-//!                                                     and keeps it by version; panel -> widgets (HTML)
+//!                                                     and keeps it by version; widget -> widgets (HTML)
 //! ```
 //!
 //! Whatever fails on the way leaves the snapshot as it was: the last good value with its true age is served.
@@ -22,8 +22,8 @@ pub mod fetch;
 pub mod filter;
 pub mod http;
 pub mod judge;
-pub mod panel;
 pub mod refresh;
 pub mod replay;
 pub mod schedule;
 pub mod store;
+pub mod widget;

@@ -547,6 +547,9 @@ impl Worker {
                 ("ok", take_over(state, &before, &judgement.accepted, sheet.as_of, now))
             }
         };
+        for (kept, _) in kept.iter().filter(|(_, changed)| *changed) {
+            state.extend_trend(&kept.quote, kept.changed_at);
+        }
         let changed = kept.iter().filter(|(_, changed)| *changed).count();
         let attempt = Attempt { at: now, outcome: outcome.to_owned(), reason: None };
         state.last = Some(attempt.clone());

@@ -394,6 +394,34 @@ impl Store {
         Ok(())
     }
 
+    /// Every change of a quote since an instant, and the last one before it; oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; a row that cannot be read is left out.
+    pub async fn changes_since(
+        &self,
+        id: &str,
+        source: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(Quote, Timestamp)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT at, figures FROM change WHERE id = ?1 AND source = ?2 AND at >= coalesce(
+               (SELECT max(at) FROM change WHERE id = ?1 AND source = ?2 AND at <= ?3), ?3) ORDER BY at, seq",
+        )
+        .bind(id)
+        .bind(source)
+        .bind(since.as_second())
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| {
+                let figures: String = row.try_get("figures").ok()?;
+                Some((serde_json::from_str(&figures).ok()?, second(row.try_get("at").ok()?)))
+            })
+            .collect())
+    }
+
     /// How many changes are kept of one quote.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use toml::{
 };
 use url::Url;
 
-use super::{Config, ConfigError, DEFAULT, Feed, Origin, PRESET_KEYS, Panel, Preset, Raw};
-use crate::schedule::Calendar;
+use super::{Config, ConfigError, DEFAULT, Feed, Origin, Picks, Preset, Raw, RawPreset};
+use crate::{schedule::Calendar, widget};
 
 /// Values by dotted key, each with its origin; a later layer replaces an earlier one key by key.
 pub(super) struct Layers {
@@ -48,8 +48,10 @@ impl Layers {
                 .split_once(".headers.")
                 .is_some_and(|(source, _)| self.known.contains(&format!("{source}.headers")))
             || key.strip_prefix("presets.").is_some_and(|rest| {
-                rest.split_once('.')
-                    .is_some_and(|(name, option)| !name.is_empty() && PRESET_KEYS.contains(&option))
+                rest.split_once('.').is_some_and(|(name, option)| {
+                    let own = ["widget", "frame_ancestors"];
+                    !name.is_empty() && widget::preset_options().chain(own).any(|known| known == option)
+                })
             })
     }
 
@@ -128,8 +130,10 @@ impl Layers {
         for (id, feed) in &feeds {
             self.check_feed(id, feed, &mut problems);
         }
-        self.check_panel(&raw.widgets.panel, &mut problems);
-        self.check_presets(&raw.presets, &mut problems);
+        for kind in widgets::model::Kind::ALL {
+            self.check_picks(&format!("widgets.{}", kind.as_str()), raw.widgets.of(kind), &mut problems);
+        }
+        let presets = self.presets(raw.presets, &feeds, &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
@@ -140,6 +144,7 @@ impl Layers {
             calendar,
             feeds,
             widgets: raw.widgets,
+            presets,
             secrets: Secrets::new(raw.secrets),
             effective: self
                 .values
@@ -238,7 +243,7 @@ impl Layers {
         }
     }
 
-    fn check_panel(&self, panel: &Panel, problems: &mut Vec<String>) {
+    fn check_picks(&self, section: &str, picks: &Picks, problems: &mut Vec<String>) {
         let with = |kind: Kind| -> Vec<&str> {
             providers::feeds()
                 .filter(|(_, feed)| feed.kind == kind)
@@ -249,65 +254,101 @@ impl Layers {
             let allowed = with(kind);
             if !allowed.contains(&name) {
                 problems.push(self.problem(
-                    &format!("widgets.panel.{key}"),
+                    &format!("{section}.{key}"),
                     &format!("\"{name}\" has no {} feed; allowed are {}", kind.as_str(), allowed.join(", ")),
                 ));
             }
         };
-        for pick in &panel.gold {
+        for pick in &picks.gold {
             provider("gold", &pick.provider, Kind::Gold);
         }
-        provider("fx.provider", &panel.fx.provider, Kind::Fx);
-        for name in &panel.deposits.providers {
+        if let Some(fx) = &picks.fx {
+            provider("fx.provider", &fx.provider, Kind::Fx);
+        }
+        for name in picks.deposits.iter().flat_map(|deposits| &deposits.providers) {
             provider("deposits.providers", name, Kind::Deposit);
         }
-        for pick in &panel.gold {
+        for pick in &picks.gold {
             let product = pick.product.strip_suffix("-wholesale").unwrap_or(&pick.product);
             if !providers::PRODUCTS.contains(&product) {
                 let allowed = providers::PRODUCTS.join(", ");
                 let why =
                     format!("\"{product}\" is no product; allowed are {allowed}, each also with -wholesale");
-                problems.push(self.problem("widgets.panel.gold", &why));
+                problems.push(self.problem(&format!("{section}.gold"), &why));
             }
         }
-        for code in &panel.fx.currencies {
+        for code in picks.fx.iter().flat_map(|fx| &fx.currencies) {
             if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
                 problems.push(self.problem(
-                    "widgets.panel.fx.currencies",
+                    &format!("{section}.fx.currencies"),
                     &format!("\"{code}\" is not a currency code such as USD"),
                 ));
             }
         }
     }
 
-    fn check_presets(&self, presets: &BTreeMap<String, Preset>, problems: &mut Vec<String>) {
-        const WIDGETS: &[&str] = &["panel", "gold", "fx", "deposits", "ticker", "chart"];
-        for (name, preset) in presets {
-            if !WIDGETS.contains(&preset.widget.as_str()) {
-                problems.push(self.problem(
-                    &format!("presets.{name}.widget"),
-                    &format!("\"{}\" is no widget; allowed are {}", preset.widget, WIDGETS.join(", ")),
-                ));
+    /// Presets with their options as a query would have them, each checked as a query is.
+    fn presets(
+        &self,
+        raw: BTreeMap<String, RawPreset>,
+        feeds: &BTreeMap<String, Feed>,
+        problems: &mut Vec<String>,
+    ) -> BTreeMap<String, Preset> {
+        let houses = |kind: Kind| -> Vec<&'static str> {
+            providers::feeds()
+                .filter(|(_, feed)| feed.kind == kind && feeds.contains_key(feed.id))
+                .map(|(institution, _)| institution.id)
+                .collect()
+        };
+        let mut presets = BTreeMap::new();
+        for (name, raw) in raw {
+            let before = problems.len();
+            let key = |option: &str| format!("presets.{name}.{option}");
+            let kind = widgets::model::Kind::named(&raw.widget);
+            if kind.is_none() {
+                let allowed = widgets::model::Kind::ALL.map(widgets::model::Kind::as_str).join(", ");
+                let why = format!("\"{}\" is no widget; allowed are {allowed}", raw.widget);
+                problems.push(self.problem(&key("widget"), &why));
             }
-            for ancestor in &preset.frame_ancestors {
-                if !is_ancestor(ancestor) {
-                    let why = format!("\"{ancestor}\" is neither an origin such as https://example.vn nor *");
-                    problems.push(self.problem(&format!("presets.{name}.frame_ancestors"), &why));
+            for ancestor in raw.frame_ancestors.iter().filter(|ancestor| !is_ancestor(ancestor)) {
+                let why = format!("\"{ancestor}\" is neither an origin such as https://example.vn nor *");
+                problems.push(self.problem(&key("frame_ancestors"), &why));
+            }
+            let mut options = Vec::new();
+            for (option, value) in &raw.options {
+                match as_query(value) {
+                    Some(text) => options.push((option.clone(), text)),
+                    None => problems.push(self.problem(
+                        &key(option),
+                        "must be a text, a number, true or false, or a list of these",
+                    )),
                 }
             }
-            if let Some(theme) =
-                preset.theme.as_ref().filter(|theme| theme.parse::<widgets::Theme>().is_err())
-            {
-                problems.push(
-                    self.problem(&format!("presets.{name}.theme"), &format!("\"{theme}\" is no theme")),
-                );
+            let Some(kind) = kind else { continue };
+            let read = widget::Options::read(kind, options.iter().cloned(), &houses, &BTreeMap::new());
+            for wrong in read.err().unwrap_or_default() {
+                let why =
+                    format!("\"{}\" is not allowed; allowed are {}", wrong.value, wrong.allowed.join(", "));
+                problems.push(self.problem(&key(&wrong.parameter), &why));
             }
-            if let Some(lang) = preset.lang.as_ref().filter(|lang| lang.parse::<widgets::Lang>().is_err()) {
-                problems.push(
-                    self.problem(&format!("presets.{name}.lang"), &format!("\"{lang}\" is no language")),
-                );
+            if problems.len() == before {
+                presets.insert(name, Preset { widget: kind, options, frame_ancestors: raw.frame_ancestors });
             }
         }
+        presets
+    }
+}
+
+/// A value of the file as it would stand in a query.
+fn as_query(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Boolean(on) => Some(if *on { "1" } else { "0" }.to_owned()),
+        Value::Array(values) => {
+            values.iter().map(as_query).collect::<Option<Vec<_>>>().map(|values| values.join(","))
+        }
+        _ => None,
     }
 }
 

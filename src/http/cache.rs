@@ -33,6 +33,8 @@ pub enum CachePolicy {
     },
     /// Changes only with the program and its configuration.
     Program,
+    /// Changes with the program, at an address that stays: newcomers get the new one within minutes.
+    Moving,
     /// At an address with the hash of its bytes: never changes.
     Immutable,
     /// An error or a state of health: of this request alone.
@@ -73,6 +75,9 @@ impl CachePolicy {
             }
             Self::Program => HeaderValue::from_static(
                 "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400",
+            ),
+            Self::Moving => HeaderValue::from_static(
+                "public, max-age=300, stale-while-revalidate=86400, stale-if-error=604800",
             ),
             Self::Immutable => HeaderValue::from_static("public, max-age=31536000, immutable"),
             Self::Never => HeaderValue::from_static("no-store"),

@@ -14,7 +14,7 @@ use super::{
     Problem, Site,
     cache::CachePolicy,
     data,
-    pages::{self, page, style},
+    pages::{self, icon, page, style},
     problem::{ProblemType, TYPES},
 };
 
@@ -38,6 +38,7 @@ pub(super) async fn reference(State(site): State<Arc<Site>>, request: Request) -
         Reference {
             root: "",
             style: style(),
+            icon: icon(),
             recorded,
             base,
             operations: operations(&api),
@@ -51,7 +52,7 @@ pub(super) async fn reference(State(site): State<Arc<Site>>, request: Request) -
 pub(super) async fn problems(State(site): State<Arc<Site>>, request: Request) -> Response {
     html(&site, request, "problems", || {
         let mount = Arc::clone(&site.mount);
-        ProblemPage { style: style(), root: "../", mount, types: TYPES }
+        ProblemPage { style: style(), icon: icon(), root: "../", mount, types: TYPES }
     })
 }
 
@@ -61,7 +62,13 @@ pub(super) async fn problem(State(site): State<Arc<Site>>, request: Request) -> 
     match TYPES.iter().position(|kind| kind.name == name) {
         Some(at) => html(&site, request, TYPES[at].name, || {
             let types = TYPES.get(at..=at).unwrap_or_default();
-            ProblemPage { style: style(), root: "../../", mount: Arc::clone(&site.mount), types }
+            ProblemPage {
+                style: style(),
+                icon: icon(),
+                root: "../../",
+                mount: Arc::clone(&site.mount),
+                types,
+            }
         }),
         None => Problem::not_found(request.uri()).into_response(),
     }
@@ -87,6 +94,7 @@ struct Reference {
     /// Way back to `/`.
     root: &'static str,
     style: &'static str,
+    icon: &'static str,
     recorded: bool,
     base: String,
     operations: Vec<Operation>,
@@ -98,6 +106,7 @@ struct Reference {
 #[template(path = "problems.html", config = "src/http/askama.toml")]
 struct ProblemPage {
     style: &'static str,
+    icon: &'static str,
     /// Way back to `/`.
     root: &'static str,
     /// What a type begins with.

@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Above these nothing is gained that a board's size would notice.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: i32 = 5;
+/// Some tens of milliseconds for a few kilobytes.
+const BROTLI_BEST: i32 = 11;
 /// Larger than any body here, and small enough that the encoder asks for little memory.
 const BROTLI_WINDOW: i32 = 18;
 
@@ -53,7 +55,16 @@ impl Encoded {
     /// Encodes. `own` are headers of a 200 beyond those that all answers have: `Content-Type` first of all.
     #[must_use]
     pub fn new(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>) -> Self {
-        let body = body.as_ref();
+        Self::with(own, body.as_ref(), BROTLI_QUALITY)
+    }
+
+    /// The same for what is encoded once in the life of the program, as small as it gets.
+    #[must_use]
+    pub fn for_good(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>) -> Self {
+        Self::with(own, body.as_ref(), BROTLI_BEST)
+    }
+
+    fn with(own: Vec<(HeaderName, HeaderValue)>, body: &[u8], quality: i32) -> Self {
         let mut headers: HeaderMap = ALWAYS.into_iter().collect();
         // Later ones replace: a page's own policy stands instead of the common one, not beside it.
         for (name, value) in own {
@@ -65,7 +76,7 @@ impl Encoded {
         };
         Self {
             gzip: smaller("gzip", gzip(body)),
-            brotli: smaller("br", brotli(body)),
+            brotli: smaller("br", brotli(body, quality)),
             identity: Variant::new(&headers, None, body),
         }
     }
@@ -85,6 +96,13 @@ impl Encoded {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .unwrap_or("*/*")
+    }
+
+    /// Bytes of the shortest coding.
+    #[must_use]
+    pub fn shortest(&self) -> usize {
+        let variants = [Some(&self.identity), self.gzip.as_ref(), self.brotli.as_ref()];
+        variants.into_iter().flatten().map(|variant| variant.body.len()).min().unwrap_or_default()
     }
 
     /// About how much memory it takes.
@@ -248,9 +266,9 @@ fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     encoder.finish().ok()
 }
 
-fn brotli(bytes: &[u8]) -> Option<Vec<u8>> {
+fn brotli(bytes: &[u8], quality: i32) -> Option<Vec<u8>> {
     let parameters = brotli::enc::BrotliEncoderParams {
-        quality: BROTLI_QUALITY,
+        quality,
         lgwin: BROTLI_WINDOW,
         size_hint: bytes.len(),
         ..Default::default()

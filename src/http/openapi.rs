@@ -280,7 +280,7 @@ pub fn document() -> Value {
         });
         for kind in TYPES {
             let only_derived = matches!(kind.status.as_u16(), 429 | 503);
-            let elsewhere = matches!(kind.status.as_u16(), 404 | 405);
+            let elsewhere = matches!(kind.status.as_u16(), 404 | 405 | 501);
             if !elsewhere && (derived || !only_derived) {
                 operation["responses"][kind.status.as_str()] =
                     json!({ "$ref": format!("#/components/responses/{}", kind.name) });

@@ -19,10 +19,6 @@ use super::{
     wanted::no_parameters,
 };
 
-const HOME: &str = include_str!("home.html");
-const RECORDED: &str = "<aside class=\"recorded\">Số liệu mẫu, không phải giá hiện tại</aside>";
-const HOME_CSS: &str = include_str!("home.css");
-
 /// Pages by name, each encoded once.
 #[derive(Default)]
 pub(super) struct Pages(Mutex<BTreeMap<&'static str, Arc<Encoded>>>);
@@ -54,9 +50,9 @@ pub(super) fn page(
     }
 }
 
-/// A page whose style is a file of its own.
+/// A page whose style and script are files of their own.
 pub(super) fn html(body: &str) -> Encoded {
-    let policy = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
     headers.extend(never_framed());
     headers.push((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)));
@@ -65,31 +61,51 @@ pub(super) fn html(body: &str) -> Encoded {
     Encoded::new(headers, body)
 }
 
-/// What this is, the panel, and where to go on. The gallery takes this place later.
-pub(super) async fn home(State(site): State<Arc<Site>>, request: Request) -> Response {
-    page(&site, request, "home", CachePolicy::Program, || {
-        let recorded = if site.snapshot.load().recorded { RECORDED } else { "" };
-        let text = HOME
-            .replace("{base}", &escape(&site.at("")))
-            .replace("{style}", style())
-            .replace("{recorded}", recorded);
-        Some(html(&text))
-    })
+/// A file of the pages, at an address with the hash of its bytes.
+struct File {
+    /// Relative to `/`.
+    address: String,
+    content_type: &'static str,
+    bytes: &'static str,
 }
 
-/// The address of the style of the pages here, relative to `/`: with the hash of its bytes.
+static FILES: LazyLock<[File; 3]> = LazyLock::new(|| {
+    let file = |name: &str, ending: &str, content_type, bytes: &'static str| File {
+        address: format!("assets/{name}-{:016x}.{ending}", xxh3_64(bytes.as_bytes())),
+        content_type,
+        bytes,
+    };
+    [
+        file("pages", "css", "text/css; charset=utf-8", include_str!("pages.css")),
+        file("gallery", "js", "text/javascript; charset=utf-8", include_str!("gallery.js")),
+        file("icon", "svg", "image/svg+xml; charset=utf-8", include_str!("icon.svg")),
+    ]
+});
+
+/// Addresses of the pages' style, the gallery's script and the icon, relative to `/`.
 pub(super) fn style() -> &'static str {
-    static STYLE: LazyLock<String> =
-        LazyLock::new(|| format!("assets/pages-{:016x}.css", xxh3_64(HOME_CSS.as_bytes())));
-    &STYLE
+    &FILES[0].address
+}
+
+/// See [`style`].
+pub(super) fn script() -> &'static str {
+    &FILES[1].address
+}
+
+/// See [`style`].
+pub(super) fn icon() -> &'static str {
+    &FILES[2].address
 }
 
 /// `GET /assets/{name}`
 pub(super) async fn asset(State(site): State<Arc<Site>>, request: Request) -> Response {
-    if request.uri().path().strip_prefix('/') != Some(style()) {
-        return Problem::not_found(request.uri()).into_response();
+    let name = request.uri().path().strip_prefix('/').unwrap_or_default();
+    match FILES.iter().find(|file| file.address == name) {
+        Some(file) => page(&site, request, &file.address, CachePolicy::Immutable, || {
+            Some(data(file.content_type, file.bytes))
+        }),
+        None => Problem::not_found(request.uri()).into_response(),
     }
-    page(&site, request, "style", CachePolicy::Immutable, || Some(data("text/css; charset=utf-8", HOME_CSS)))
 }
 
 /// `GET /v1`

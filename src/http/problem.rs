@@ -67,6 +67,8 @@ problem_types! {
         "At most 64 headers, 16 kB together. The connection is closed.";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "The request failed",
         "A defect of this service; it goes on. The operator finds the request in the log by its request_id.";
+    NOT_IMPLEMENTED = NOT_IMPLEMENTED, "not-implemented", "The form that was asked for is not made here",
+        "oEmbed is answered as JSON and not as XML.";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment",
         "The figures have not been read yet, or too much is being computed at once. Wait for as many seconds as Retry-After says.";
 }
@@ -235,6 +237,12 @@ impl Problem {
     #[must_use]
     pub fn internal(uri: &Uri) -> Self {
         Self::new(INTERNAL, uri.path(), "this request failed; the service goes on")
+    }
+
+    /// 501
+    #[must_use]
+    pub fn not_implemented(uri: &Uri, detail: &str) -> Self {
+        Self::new(NOT_IMPLEMENTED, uri.path(), detail)
     }
 
     /// 503

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use http_body_util::Full;
 use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
-use widgets::{Lang, PanelOptions, Theme};
+use widgets::model;
 
 use super::{
     Peer, Problem, Site,
@@ -23,13 +23,16 @@ use super::{
     data,
     derived::{Charge, Key, Missed, Render},
     encoded::{Encoded, NotAcceptable},
-    framed_anywhere, limit,
+    gallery::{self, Choice},
+    limit,
+    widget::{self, Form},
 };
 use crate::{
     board::{ServedFeed, Snapshot},
     convert::{Conversion, Refusal},
     document::{self, Document, Edition, shapes::QuoteJson},
     filter::{Filter, MOST_ERRORS, WrongParameter},
+    widget::Options,
 };
 
 /// Read, and found among what is published or can be derived.
@@ -44,28 +47,43 @@ pub(super) enum Wanted {
 pub(super) enum Recipe {
     List(Kind, Filter),
     Csv(Kind, Filter),
-    Panel(PanelOptions),
+    Widget(Form, Box<Options>),
+    Gallery(Box<Choice>),
     Convert(Conversion),
 }
 
 impl Recipe {
     /// Counted against the client even when the bytes are at hand.
     const fn is_costly(&self) -> bool {
-        matches!(self, Self::Convert(_))
+        match self {
+            Self::Convert(_) => true,
+            Self::Widget(form, _) => form.is_picture(),
+            Self::List(..) | Self::Csv(..) | Self::Gallery(_) => false,
+        }
+    }
+
+    /// Never counted: what a page shows without options is a fixed document, made when it is first asked for.
+    fn is_fixed(&self) -> bool {
+        match self {
+            Self::Widget(form, options) => !form.is_picture() && options.is_default(),
+            Self::Gallery(choice) => choice.is_default(),
+            Self::List(..) | Self::Csv(..) | Self::Convert(_) => false,
+        }
     }
 
     /// Whether the bytes say nothing of the version of the document behind them.
     const fn has_no_version(&self) -> bool {
-        matches!(self, Self::Convert(_) | Self::Csv(..))
+        matches!(self, Self::Convert(_) | Self::Csv(..) | Self::Widget(..))
     }
 }
 
 /// Paths with bytes behind them; the rest are pages and errors.
-const PANEL: &str = "/widgets/panel";
+const GALLERY: &str = "/";
 pub(super) const CONVERT: &str = "/v1/convert";
 
 /// What is wanted of `path`; `None` when nothing of the board is there.
 fn wanted(
+    site: &Site,
     snapshot: &Snapshot,
     path: &str,
     query: Option<&str>,
@@ -95,22 +113,29 @@ fn wanted(
             Wanted::Derived { key, policy, recipe: recipe(kind, filter) }
         }));
     }
-    match path {
-        PANEL => {
-            let board = snapshot.documents.get("board")?;
-            Some(panel_options(pairs()).map(|options| {
-                if let Some(panel) = snapshot.panel.get().filter(|_| options == PanelOptions::default()) {
-                    return Wanted::Fixed(Arc::clone(panel));
-                }
+    if let Some((form, kind)) = widget::at(path) {
+        return Some(widget::read(site, snapshot, form, kind, query.unwrap_or_default()).map(
+            |(form, options)| {
+                let behind = behind(snapshot, kind);
                 Wanted::Derived {
                     key: Key {
-                        path: PANEL,
-                        version: board.published.version,
-                        query: format!("{},{}", options.lang.as_str(), options.theme.as_str()),
+                        path: form.as_str(),
+                        version: behind.map_or(0, |edition| edition.version),
+                        query: options.path(),
                     },
-                    policy: board.policy,
-                    recipe: Recipe::Panel(options),
+                    policy: behind.map_or(CachePolicy::Program, |edition| edition.policy),
+                    recipe: Recipe::Widget(form, Box::new(options)),
                 }
+            },
+        ));
+    }
+    match path {
+        GALLERY => {
+            let board = snapshot.documents.get("board")?.edition();
+            Some(gallery::read(site, snapshot, query.unwrap_or_default()).map(|choice| Wanted::Derived {
+                key: Key { path: GALLERY, version: board.version, query: choice.key() },
+                policy: CachePolicy::Program,
+                recipe: Recipe::Gallery(Box::new(choice)),
             }))
         }
         CONVERT => Some(Conversion::read(pairs(), &snapshot.feeds).map(|conversion| {
@@ -128,6 +153,15 @@ fn wanted(
         })),
         _ => None,
     }
+}
+
+/// When what a widget shows last changed.
+fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
+    let name = match *crate::widget::kinds(widget) {
+        [kind] => name_of(kind),
+        _ => "board",
+    };
+    snapshot.documents.get(name).map(|document| document.edition())
 }
 
 /// When the feeds of a kind last changed: those of these providers, or, where none is named, the whole document, which
@@ -158,7 +192,7 @@ pub(super) const fn name_of(kind: Kind) -> &'static str {
 }
 
 /// A query, decoded.
-fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned()))
 }
 
@@ -169,37 +203,6 @@ pub(super) fn no_parameters(query: Option<&str>) -> Result<(), Vec<WrongParamete
         .take(MOST_ERRORS)
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
-}
-
-/// Unknown parameters are campaign tags and ignored; a wrong value of a known one is an error.
-fn panel_options(pairs: impl Iterator<Item = (String, String)>) -> Result<PanelOptions, Vec<WrongParameter>> {
-    let mut options = PanelOptions::default();
-    let mut errors = Vec::new();
-    for (parameter, value) in pairs {
-        let allowed: &[&str] = match parameter.as_str() {
-            "theme" => match value.parse() {
-                Ok(theme) => {
-                    options.theme = theme;
-                    continue;
-                }
-                Err(_) => Theme::ALLOWED,
-            },
-            "lang" => match value.parse() {
-                Ok(lang) => {
-                    options.lang = lang;
-                    continue;
-                }
-                Err(_) => Lang::ALLOWED,
-            },
-            _ => continue,
-        };
-        let allowed = allowed.iter().map(|allowed| (*allowed).to_owned()).collect();
-        errors.push(WrongParameter { parameter, value, allowed });
-        if errors.len() == MOST_ERRORS {
-            break;
-        }
-    }
-    if errors.is_empty() { Ok(options) } else { Err(errors) }
 }
 
 impl Site {
@@ -213,7 +216,7 @@ impl Site {
     ) -> Option<axum::http::Response<Full<Bytes>>> {
         let snapshot = self.snapshot.load();
         let now = self.clock.now();
-        match wanted(&snapshot, uri.path(), uri.query())?.ok()? {
+        match wanted(self, &snapshot, uri.path(), uri.query())?.ok()? {
             Wanted::Fixed(document) => {
                 document.encoded.answer(method, headers, document.policy.header(now)).ok()
             }
@@ -229,7 +232,7 @@ impl Site {
     pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let (parts, _) = request.into_parts();
         let snapshot = self.snapshot.load_full();
-        let (key, policy, recipe) = match wanted(&snapshot, parts.uri.path(), parts.uri.query()) {
+        let (key, policy, recipe) = match wanted(self, &snapshot, parts.uri.path(), parts.uri.query()) {
             None => return Problem::not_found(&parts.uri).into_response(),
             Some(Err(wrong)) => return Problem::parameters(&parts.uri, wrong).into_response(),
             Some(Ok(Wanted::Fixed(document))) => {
@@ -284,19 +287,8 @@ impl Site {
                 Err(missed) => Err(missed),
             }
         } else {
-            self.derived.get(key, charge, render).await
+            self.derived.get(key, if recipe.is_fixed() { free } else { charge }, render).await
         };
-        if let (Ok((encoded, _)), Recipe::Panel(options), Some(board)) =
-            (&found, &recipe, snapshot.documents.get("board"))
-            && *options == PanelOptions::default()
-        {
-            // Whoever was first has set the same bytes.
-            let _ = snapshot.panel.set(Arc::new(Document {
-                encoded: Arc::clone(encoded),
-                published: board.published.clone(),
-                policy,
-            }));
-        }
         match found {
             Ok((encoded, left)) => {
                 let mut response = self.respond(&parts, &encoded, policy);
@@ -341,24 +333,10 @@ impl Site {
                 Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, edition))
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
-            Recipe::Panel(options) => self.panel_page(snapshot, *options),
+            Recipe::Widget(form, options) => self.widget(snapshot, *form, options),
+            Recipe::Gallery(choice) => self.gallery(snapshot, choice),
             Recipe::Convert(conversion) => converted(conversion, snapshot),
         }
-    }
-
-    fn panel_page(&self, snapshot: &Snapshot, options: PanelOptions) -> Option<Encoded> {
-        let model = crate::panel::panel(snapshot, &self.panel, &self.public_url);
-        let page = widgets::panel_page(&model, &options)
-            .inspect_err(|error| tracing::error!(%error, "the panel could not be rendered"))
-            .ok()?;
-        let policy = format!(
-            "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'; frame-ancestors *",
-            page.style_hash
-        );
-        let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
-        headers.extend(framed_anywhere());
-        headers.push((header::CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).ok()?));
-        Some(Encoded::new(headers, page.html))
     }
 }
 

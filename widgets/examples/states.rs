@@ -1,5 +1,6 @@
-//! Writes one page for each state, language and theme of the panel into a directory, for people to look at and for
-//! the browser tests to measure; beside them `text.json`, values with the text this crate makes of them.
+//! Writes every widget in each state, language and theme into a directory, as a page, a fragment, the element's tree and a
+//! picture, for people to look at and for the browser tests to measure; beside them the element's script, the fragments'
+//! style, and `text.json`, values with the text this crate makes of them.
 //!
 //! `cargo run -p widgets --example states -- DIRECTORY`
 
@@ -8,12 +9,18 @@ use std::{error::Error, fs, path::Path};
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-use widgets::{Lang, PanelOptions, Theme, format, panel_page};
+use widgets::{
+    Lang, Look, Theme, Width, embed_script, format, fragment, fragment_style, height,
+    model::{Content, Kind, Widget},
+    page, picture, tree,
+};
 
 mod sample;
 
 const LANGS: [Lang; 2] = [Lang::Vi, Lang::En];
 const THEMES: [Theme; 4] = [Theme::Light, Theme::Dark, Theme::Auto, Theme::Transparent];
+/// Widths at which the browser measures.
+const WIDTHS: [u32; 7] = [300, 320, 390, 680, 768, 1024, 1280];
 
 /// Values compared of each sort and language.
 const VALUES: u32 = 400;
@@ -23,24 +30,46 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = Path::new(&directory);
     fs::create_dir_all(directory)?;
     let mut pages = Vec::new();
+    let mut write = |name: &str, widget: &Widget, look: Look| -> Result<(), Box<dyn Error>> {
+        let page = page(widget, &look, None)?;
+        let (kind, lang, theme) = (widget.content.kind().as_str(), look.lang.as_str(), look.theme.as_str());
+        let file = format!("{kind}-{name}-{lang}-{theme}.html");
+        fs::write(directory.join(&file), page.html)?;
+        let stem = file.trim_end_matches(".html");
+        fs::write(directory.join(format!("{stem}.fragment.html")), fragment(widget, &look)?)?;
+        fs::write(directory.join(format!("{stem}.json")), tree(widget, &look)?)?;
+        fs::write(directory.join(format!("{stem}.svg")), picture(widget, &look).svg)?;
+        let heights: serde_json::Map<String, Value> = WIDTHS
+            .iter()
+            .map(|width| (width.to_string(), height(widget, &look, Width::new(*width)).into()))
+            .collect();
+        pages.push(json!({
+            "file": file, "widget": kind, "state": name, "lang": lang, "theme": theme,
+            "style": page.style_hash, "script": page.script_hash, "heights": heights,
+        }));
+        Ok(())
+    };
     for lang in LANGS {
-        for theme in THEMES {
-            for state in sample::STATES {
-                let page = panel_page(&sample::panel(state), &PanelOptions { lang, theme })?;
-                let file = format!("{state}-{lang}-{theme}.html");
-                fs::write(directory.join(&file), page.html)?;
-                let (lang, theme) = (lang.as_str(), theme.as_str());
-                pages.push(json!({ "file": file, "state": state, "lang": lang, "theme": theme, "hash": page.style_hash }));
+        for kind in Kind::ALL {
+            for theme in THEMES {
+                for state in sample::STATES {
+                    write(state, &sample::widget(kind, state), Look { lang, theme, ..Look::default() })?;
+                }
             }
+            let fresh = sample::widget(kind, "fresh");
+            write("compact", &fresh, Look { lang, compact: true, ..Look::default() })?;
+            write("untitled", &fresh, Look { lang, title: false, link: false, ..Look::default() })?;
+            write("accent", &fresh, Look { lang, accent: Some("c00000".parse()?), ..Look::default() })?;
         }
+        let moving = sample::widget(Kind::Ticker, "fresh");
+        write("moving", &moving, Look { lang, motion: true, ..Look::default() })?;
         for count in 1..=6 {
-            let page = panel_page(&sample::columns(count), &PanelOptions { lang, theme: Theme::Auto })?;
-            let file = format!("columns{count}-{lang}-auto.html");
-            fs::write(directory.join(&file), page.html)?;
-            let (state, lang) = (format!("columns{count}"), lang.as_str());
-            pages.push(json!({ "file": file, "state": state, "lang": lang, "theme": "auto", "hash": page.style_hash }));
+            let panel = sample::around(Content::Panel(sample::columns(count)));
+            write(&format!("columns{count}"), &panel, Look { lang, ..Look::default() })?;
         }
     }
+    fs::write(directory.join("v1.js"), embed_script())?;
+    fs::write(directory.join("v1.css"), fragment_style())?;
     fs::write(directory.join("pages.json"), serde_json::to_vec_pretty(&pages)?)?;
     fs::write(directory.join("text.json"), serde_json::to_vec(&texts()?)?)?;
     Ok(())

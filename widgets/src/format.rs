@@ -67,11 +67,17 @@ pub fn change(value: Decimal, places: u32, lang: Lang) -> String {
     format!("{sign}{}", number(value, places, lang))
 }
 
+/// Whether an exchange rate is shown without a fraction.
+#[must_use]
+pub(crate) fn is_whole(value: Decimal) -> bool {
+    round(value, 2).abs() >= WHOLE_FROM
+}
+
 /// An exchange rate in đồng: whole from 1.000 up, two places below; the fraction with its mark stands apart,
 /// because it is set smaller.
 #[must_use]
 pub fn exchange_rate(value: Decimal, lang: Lang) -> (String, Option<String>) {
-    if round(value, 2).abs() >= WHOLE_FROM {
+    if is_whole(value) {
         return (number(value, 0, lang), None);
     }
     let (whole, fraction) = split(value, 2, lang);

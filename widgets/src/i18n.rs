@@ -1,24 +1,33 @@
 //! Words of the widgets in Vietnamese and English. Every word that a reader can meet is here, and nothing else.
 
-use crate::options::Lang;
+use crate::{
+    model::{GoldUnit, Kind},
+    options::Lang,
+};
 
 /// One language's words.
 #[derive(Debug)]
 pub(crate) struct Words {
-    /// Title of the document, and its heading for those who listen.
-    pub(crate) page_title: &'static str,
-    pub(crate) page_heading: &'static str,
     pub(crate) recorded_band: &'static str,
     pub(crate) product: &'static str,
     pub(crate) reference_only: &'static str,
     /// Beside every unit: each section says it for itself, because a reader may see only one.
     pub(crate) reference: &'static str,
+    /// The same as a line of its own.
+    pub(crate) reference_sentence: &'static str,
 
     pub(crate) gold: &'static str,
-    pub(crate) gold_unit: &'static str,
+    /// Where gold stands alone.
+    pub(crate) gold_alone: &'static str,
+    /// By weight: lượng, chỉ, gram, kilogram, ounce.
+    gold_units: [&'static str; 5],
     pub(crate) fx: &'static str,
     pub(crate) fx_unit: &'static str,
+    /// On the tape.
+    pub(crate) dong: &'static str,
     pub(crate) deposits: &'static str,
+    /// Where deposit rates stand alone.
+    pub(crate) deposits_alone: &'static str,
     pub(crate) deposit_unit: &'static str,
 
     pub(crate) buy: &'static str,
@@ -27,6 +36,28 @@ pub(crate) struct Words {
     /// In two parts, so that a narrow column can break between them and nowhere else.
     pub(crate) term: (&'static str, &'static str),
     pub(crate) demand: &'static str,
+    pub(crate) days: &'static str,
+    pub(crate) months: &'static str,
+    pub(crate) product_head: &'static str,
+    pub(crate) cash: &'static str,
+    pub(crate) transfer: &'static str,
+    pub(crate) change: &'static str,
+    pub(crate) thirty_days: &'static str,
+    /// Before a price on the tape.
+    pub(crate) buying: &'static str,
+    pub(crate) selling: &'static str,
+    pub(crate) tape: &'static str,
+    pub(crate) stop: &'static str,
+
+    /// What the rule under a rate means, and where its deposits are opened.
+    pub(crate) best: &'static str,
+    pub(crate) best_mark: &'static str,
+    pub(crate) best_meaning: &'static str,
+    pub(crate) not_compared: &'static str,
+    pub(crate) not_compared_old: &'static str,
+    pub(crate) not_compared_lost: &'static str,
+    pub(crate) counter: &'static str,
+    pub(crate) online: &'static str,
 
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
@@ -51,18 +82,20 @@ pub(crate) struct Words {
 }
 
 static VI: Words = Words {
-    page_title: "Bảng Giá: giá vàng, tỷ giá, lãi suất",
-    page_heading: "Giá vàng, tỷ giá, lãi suất",
     recorded_band: "Số liệu mẫu, không phải giá hiện tại",
     product: "Bảng Giá",
     reference_only: "Chỉ để tham khảo",
     reference: "giá tham khảo",
+    reference_sentence: "Giá tham khảo",
 
     gold: "Giá vàng 9999",
-    gold_unit: "tr.đ/lượng",
+    gold_alone: "Giá vàng",
+    gold_units: ["tr.đ/lượng", "nghìn đ/chỉ", "nghìn đ/gram", "tr.đ/kg", "tr.đ/ounce"],
     fx: "Tỷ giá",
     fx_unit: "ĐVT: đồng",
+    dong: "đồng",
     deposits: "Lãi suất",
+    deposits_alone: "Lãi suất tiền gửi",
     deposit_unit: "%/năm",
 
     buy: "Mua",
@@ -70,6 +103,26 @@ static VI: Words = Words {
     currency: "Loại",
     term: ("Kỳ hạn", "(tháng)"),
     demand: "Không kỳ hạn",
+    days: "ngày",
+    months: "tháng",
+    product_head: "Sản phẩm",
+    cash: "tiền mặt",
+    transfer: "chuyển khoản",
+    change: "Thay đổi",
+    thirty_days: "30 ngày",
+    buying: "mua",
+    selling: "bán",
+    tape: "Dòng giá",
+    stop: "Dừng chạy chữ",
+
+    best: "cao nhất",
+    best_mark: "Gạch vàng",
+    best_meaning: ": cao nhất mỗi kỳ hạn.",
+    not_compared: "Chưa so sánh: số liệu ",
+    not_compared_old: " cũ.",
+    not_compared_lost: " thiếu.",
+    counter: " Gửi tại quầy.",
+    online: " Gửi trực tuyến.",
 
     up: "tăng",
     down: "giảm",
@@ -94,18 +147,26 @@ static VI: Words = Words {
 };
 
 static EN: Words = Words {
-    page_title: "Bảng Giá: gold, exchange rates, deposit rates",
-    page_heading: "Gold, exchange rates, deposit rates",
     recorded_band: "Recorded sample, not current prices",
     product: "Bảng Giá",
     reference_only: "For reference only",
     reference: "reference only",
+    reference_sentence: "For reference only",
 
     gold: "Gold 9999",
-    gold_unit: "VND million/lượng",
+    gold_alone: "Gold",
+    gold_units: [
+        "VND million/lượng",
+        "VND thousand/chỉ",
+        "VND thousand/gram",
+        "VND million/kg",
+        "VND million/oz",
+    ],
     fx: "Exchange rates",
     fx_unit: "VND",
+    dong: "VND",
     deposits: "Deposit rates",
+    deposits_alone: "Deposit rates",
     deposit_unit: "% a year",
 
     buy: "Buy",
@@ -113,6 +174,26 @@ static EN: Words = Words {
     currency: "Currency",
     term: ("Term", "(months)"),
     demand: "Demand",
+    days: "days",
+    months: "months",
+    product_head: "Product",
+    cash: "cash",
+    transfer: "transfer",
+    change: "Change",
+    thirty_days: "30 days",
+    buying: "buy",
+    selling: "sell",
+    tape: "Prices",
+    stop: "Stop the moving tape",
+
+    best: "highest",
+    best_mark: "Gold rule",
+    best_meaning: ": highest for the term.",
+    not_compared: "Not compared: ",
+    not_compared_old: " is old.",
+    not_compared_lost: " is missing.",
+    counter: " At the counter.",
+    online: " Online.",
 
     up: "up",
     down: "down",
@@ -142,4 +223,132 @@ pub(crate) fn words(lang: Lang) -> &'static Words {
         Lang::Vi => &VI,
         Lang::En => &EN,
     }
+}
+
+impl Words {
+    /// Money and weight of gold, spelt out.
+    pub(crate) const fn gold_unit(&self, unit: GoldUnit) -> &'static str {
+        let [luong, chi, gram, kilogram, ounce] = self.gold_units;
+        match unit {
+            GoldUnit::Luong => luong,
+            GoldUnit::Chi => chi,
+            GoldUnit::Gram => gram,
+            GoldUnit::Kilogram => kilogram,
+            GoldUnit::Ounce => ounce,
+        }
+    }
+}
+
+/// What a widget is about: heading of its page, words of its fallback link.
+#[must_use]
+pub fn heading(kind: Kind, lang: Lang) -> &'static str {
+    match (kind, lang) {
+        (Kind::Panel, Lang::Vi) => "Giá vàng, tỷ giá, lãi suất",
+        (Kind::Panel, Lang::En) => "Gold, exchange rates, deposit rates",
+        (Kind::Gold, Lang::Vi) => "Giá vàng",
+        (Kind::Gold, Lang::En) => "Gold prices",
+        (Kind::Fx, Lang::Vi) => "Tỷ giá ngoại tệ",
+        (Kind::Fx, Lang::En) => "Exchange rates",
+        (Kind::Deposits, Lang::Vi) => "Lãi suất tiền gửi",
+        (Kind::Deposits, Lang::En) => "Deposit rates",
+        (Kind::Ticker, Lang::Vi) => "Giá vàng, tỷ giá, lãi suất trong một dòng",
+        (Kind::Ticker, Lang::En) => "Gold, exchange rates, deposit rates in one line",
+    }
+}
+
+/// A gold product's name by this project's id. Short enough for one line of a 300 pixel column.
+pub(crate) fn product(id: &str, lang: Lang) -> String {
+    let (plain, wholesale) = id.strip_suffix("-wholesale").map_or((id, false), |plain| (plain, true));
+    let name = match (plain, lang) {
+        ("sjc-bar", Lang::Vi) => "Vàng miếng SJC",
+        ("sjc-bar", Lang::En) => "SJC bar",
+        ("bar", Lang::Vi) => "Vàng miếng",
+        ("bar", Lang::En) => "Bar",
+        ("avpl-bar", Lang::Vi) => "Vàng miếng AVPL",
+        ("avpl-bar", Lang::En) => "AVPL bar",
+        ("ring-9999", Lang::Vi) => "Nhẫn tròn 9999",
+        ("ring-9999", Lang::En) => "9999 ring",
+        (other, lang) => {
+            let (form, fineness) = other.split_once('-').unwrap_or((other, ""));
+            let form = match (form, lang) {
+                ("raw", Lang::Vi) => "Nguyên liệu",
+                ("raw", Lang::En) => "Raw gold",
+                ("jewelry", Lang::Vi) => "Nữ trang",
+                ("jewelry", Lang::En) => "Jewellery",
+                (form, _) => form,
+            };
+            return with_wholesale(
+                format!("{form} {}", fineness.to_uppercase()).trim().to_owned(),
+                wholesale,
+                lang,
+            );
+        }
+    };
+    with_wholesale(name.to_owned(), wholesale, lang)
+}
+
+fn with_wholesale(name: String, wholesale: bool, lang: Lang) -> String {
+    match (wholesale, lang) {
+        (false, _) => name,
+        (true, Lang::Vi) => name + " buôn",
+        (true, Lang::En) => name + " wholesale",
+    }
+}
+
+/// The same where there is one line for all.
+pub(crate) fn product_on_tape(id: &str, lang: Lang) -> String {
+    match (id, lang) {
+        ("sjc-bar", Lang::Vi) => "Vàng SJC".to_owned(),
+        ("sjc-bar", Lang::En) => "SJC gold".to_owned(),
+        ("bar", Lang::En) => "Gold bar".to_owned(),
+        _ => product(id, lang),
+    }
+}
+
+/// A place's name by this project's id.
+pub(crate) fn place(id: &str, lang: Lang) -> &'static str {
+    match (id, lang) {
+        ("hanoi", Lang::Vi) => "Hà Nội",
+        ("hanoi", Lang::En) => "Hanoi",
+        ("hcm", Lang::Vi) => "TP.HCM",
+        ("hcm", Lang::En) => "Ho Chi Minh City",
+        _ => "",
+    }
+}
+
+/// What a currency is called.
+pub(crate) fn currency(code: &str, lang: Lang) -> Option<&'static str> {
+    const NAMES: &[(&str, &str, &str)] = &[
+        ("AUD", "Đô la Úc", "Australian dollar"),
+        ("CAD", "Đô la Canada", "Canadian dollar"),
+        ("CHF", "Franc Thụy Sĩ", "Swiss franc"),
+        ("CNY", "Nhân dân tệ", "Chinese yuan"),
+        ("DKK", "Krone Đan Mạch", "Danish krone"),
+        ("EUR", "Euro", "Euro"),
+        ("GBP", "Bảng Anh", "Pound sterling"),
+        ("HKD", "Đô la Hồng Kông", "Hong Kong dollar"),
+        ("IDR", "Rupiah Indonesia", "Indonesian rupiah"),
+        ("INR", "Rupee Ấn Độ", "Indian rupee"),
+        ("JPY", "Yên Nhật", "Japanese yen"),
+        ("KHR", "Riel Campuchia", "Cambodian riel"),
+        ("KRW", "Won Hàn Quốc", "Korean won"),
+        ("KWD", "Dinar Kuwait", "Kuwaiti dinar"),
+        ("LAK", "Kip Lào", "Lao kip"),
+        ("MYR", "Ringgit Malaysia", "Malaysian ringgit"),
+        ("NOK", "Krone Na Uy", "Norwegian krone"),
+        ("NZD", "Đô la New Zealand", "New Zealand dollar"),
+        ("PHP", "Peso Philippines", "Philippine peso"),
+        ("RUB", "Rúp Nga", "Russian rouble"),
+        ("SAR", "Riyal Ả Rập Xê Út", "Saudi riyal"),
+        ("SEK", "Krona Thụy Điển", "Swedish krona"),
+        ("SGD", "Đô la Singapore", "Singapore dollar"),
+        ("THB", "Baht Thái", "Thai baht"),
+        ("TWD", "Đô la Đài Loan", "Taiwan dollar"),
+        ("USD", "Đô la Mỹ", "US dollar"),
+    ];
+    let (_, vi, en) = NAMES.iter().find(|(known, ..)| *known == code)?;
+    Some(match lang {
+        Lang::Vi => vi,
+        Lang::En => en,
+    })
 }

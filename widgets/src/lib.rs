@@ -1,25 +1,37 @@
-//! Price-board widgets: a view model in, HTML out. No I/O, no clock, no knowledge of sources.
+//! Price-board widgets: a view model in, HTML and pictures out. No I/O, no clock, no knowledge of sources.
 //!
 //! What a widget shows is decided by the service (which quote, which status, which time); how it looks and
 //! reads is decided here. Dependencies point one way: `providers` <- `widgets` <- the service.
+//!
+//! One rendering, five ways in: [`fragment`] is the body; [`page`] puts it into a document, [`tree`] is the same as
+//! JSON for the custom element ([`embed_script`]), and pictures draw the same view.
 
+mod assets;
 pub mod format;
+mod height;
 mod i18n;
 pub mod model;
 mod options;
-mod style;
+mod picture;
+mod spark;
+mod tree;
 mod view;
 
 use askama::Template;
 
 use crate::{
     i18n::Words,
-    model::Panel,
-    style::PANEL_PAGE,
-    view::{Corner, Direction, Icon, Kind, Label, Section},
+    model::Widget,
+    view::{Cell, Corner, Icon, Label, Layout, Style, View},
 };
 
-pub use crate::options::{Lang, PanelOptions, Theme, UnknownValue};
+pub use crate::{
+    assets::{embed_script, fragment_style},
+    height::{Width, height},
+    i18n::heading,
+    options::{Accent, Lang, Look, Theme, UnknownValue},
+    picture::{Picture, PictureError, Scale, picture, png},
+};
 
 /// A widget could not be laid out.
 #[derive(Debug, thiserror::Error)]
@@ -29,26 +41,31 @@ pub enum Error {
     Layout(#[from] askama::Error),
 }
 
-/// A whole document for an iframe: complete without script, with one inline style.
+/// A whole document for an iframe: complete without script, with one inline style and one inline script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The document, UTF-8.
     pub html: String,
     /// `sha256-…` of the inline style, to be put between `'` into `style-src`.
-    pub style_hash: &'static str,
+    pub style_hash: String,
+    /// `sha256-…` of the inline script, to be put between `'` into `script-src`.
+    pub script_hash: &'static str,
 }
 
-/// The body of the panel, in a page or in somebody else's.
+/// The body of a widget, in a page or in somebody else's.
 #[derive(Template)]
-#[template(path = "panel.html")]
-struct PanelBody<'a> {
+#[template(path = "widget.html")]
+struct Body<'a> {
     words: &'static Words,
     lang: &'static str,
     ink: &'static str,
     transparent: bool,
-    recorded: bool,
-    home: Option<String>,
-    sections: Vec<Section>,
+    compact: bool,
+    title: bool,
+    view: &'a View,
+    tape: Option<&'a view::TapeView>,
+    /// What scripts write when a copy grows old in somebody's cache.
+    late: Option<String>,
     /// Level of the sections' titles.
     level: u8,
     /// Attributes of every link.
@@ -59,52 +76,82 @@ struct PanelBody<'a> {
 #[template(path = "page.html")]
 struct WholePage<'a> {
     words: &'static Words,
+    heading: &'static str,
     lang: &'static str,
     ink: &'static str,
     color_scheme: &'static str,
     transparent: bool,
+    oembed: Option<&'a str>,
     style: &'a str,
-    body: &'a PanelBody<'a>,
+    script: &'a str,
+    body: &'a Body<'a>,
 }
 
-fn panel_body<'a>(panel: &Panel, options: PanelOptions, level: u8, link: &'a str) -> PanelBody<'a> {
-    PanelBody {
-        words: i18n::words(options.lang),
-        lang: options.lang.as_str(),
-        ink: options.theme.ink(),
-        transparent: options.theme == Theme::Transparent,
-        recorded: panel.recorded,
-        home: view::link(&panel.home),
-        sections: view::sections(panel, options.lang),
+fn body<'a>(view: &'a View, look: &Look, level: u8, link: &'a str) -> Body<'a> {
+    let words = i18n::words(look.lang);
+    let feet = view.sections.iter().flat_map(|section| &section.foot);
+    let mut feet = feet.chain(view.tape.iter().flat_map(|tape| &tape.foot));
+    Body {
+        words,
+        lang: look.lang.as_str(),
+        ink: look.theme.ink(),
+        transparent: look.is_transparent(),
+        compact: look.compact,
+        title: look.title,
+        view,
+        tape: view.tape.as_ref(),
+        late: feet.any(|line| line.until.is_some()).then(|| {
+            [words.stale, words.stale_from, words.expired, words.expired_since, words.no_figure].join("|")
+        }),
         level,
         link,
     }
 }
 
-/// The panel as a document for an iframe. Sections without figures to show are left out.
+/// A widget as a document for an iframe. Sections without figures to show are left out. `oembed` is the absolute
+/// address at which the page is described for those who are given its address (<https://oembed.com> discovery).
 ///
 /// # Errors
 /// When the template engine fails, which takes a failing writer.
-pub fn panel_page(panel: &Panel, options: &PanelOptions) -> Result<Page, Error> {
+pub fn page(widget: &Widget, look: &Look, oembed: Option<&str>) -> Result<Page, Error> {
+    let view = view::view(widget, look);
     // In a frame a click must not load a bank's page where the board was.
-    let body = panel_body(panel, *options, 2, r#"rel="nofollow noopener" target="_blank""#);
+    let body = body(&view, look, 2, r#"rel="nofollow noopener" target="_blank""#);
+    let style = assets::page_style(view.kind, look.accent);
+    let script = &assets::FRAME_SCRIPT;
     let html = WholePage {
         words: body.words,
+        heading: heading(view.kind, look.lang),
         lang: body.lang,
         ink: body.ink,
-        color_scheme: options.theme.color_scheme(),
+        color_scheme: look.theme.color_scheme(),
         transparent: body.transparent,
-        style: &PANEL_PAGE.css,
+        oembed,
+        style: &style.text,
+        script: &script.text,
         body: &body,
     }
     .render()?;
-    Ok(Page { html, style_hash: &PANEL_PAGE.hash })
+    Ok(Page { html, style_hash: style.hash.clone(), script_hash: &script.hash })
 }
 
-/// The panel without document, style and script: for a page of somebody else that brings the style itself.
+/// A widget without document, style and script: for a page of somebody else that brings the style itself.
 ///
 /// # Errors
 /// When the template engine fails, which takes a failing writer.
-pub fn panel_fragment(panel: &Panel, options: &PanelOptions) -> Result<String, Error> {
-    Ok(panel_body(panel, *options, 3, r#"rel="nofollow noopener""#).render()?)
+pub fn fragment(widget: &Widget, look: &Look) -> Result<String, Error> {
+    let view = view::view(widget, look);
+    Ok(body(&view, look, 3, r#"rel="nofollow noopener""#).render()?)
+}
+
+/// The same for the custom element, as JSON: the style that this widget needs beside the element's own, and the tree
+/// `["tag", {"attribute": "value"}, child, …]` with texts as strings. The element makes nodes of it one by one, since
+/// pages under Trusted Types refuse HTML in a string.
+///
+/// # Errors
+/// When the template engine fails, which takes a failing writer.
+pub fn tree(widget: &Widget, look: &Look) -> Result<String, Error> {
+    let view = view::view(widget, look);
+    let html = body(&view, look, 3, r#"rel="nofollow noopener" target="_blank""#).render()?;
+    Ok(serde_json::json!([assets::own_style(view.kind), tree::of(&html)]).to_string())
 }

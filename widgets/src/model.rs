@@ -1,7 +1,7 @@
 //! What a widget shows, ready to be laid out: figures in the unit of their table, states decided, times chosen.
 
 use jiff::{Timestamp, civil::Date};
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, dec};
 
 /// How current a figure is, by the feed's `fresh_until` and `expires_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Figure {
     pub held: bool,
     /// The figure is borrowed from a stand-in: the mark of its foot line, and the stand-in's name.
     pub borrowed: Option<(char, String)>,
+    /// Which line of its table's foot tells whose it is and how old.
+    pub foot: usize,
 }
 
 /// Which time a foot line tells.
@@ -79,11 +81,51 @@ pub struct Foot {
     pub via: Option<(String, String)>,
     /// State and time.
     pub state: FootState,
+    /// From when a copy in somebody's cache has to call these figures old, and from when it has to withhold them;
+    /// scripts do, since a document says no ages. `None` where it would mean nothing: recordings, no figures.
+    pub until: Option<(Timestamp, Timestamp)>,
 }
 
-/// Gold: houses are columns, buy and sell are rows; figures in million đồng per lượng.
+/// The weight that gold is given for, and so the money that its figures are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GoldUnit {
+    /// 37.5 g; million đồng.
+    #[default]
+    Luong,
+    /// 3.75 g; thousand đồng.
+    Chi,
+    /// Thousand đồng.
+    Gram,
+    /// Million đồng.
+    Kilogram,
+    /// 31.1034768 g; million đồng.
+    Ounce,
+}
+
+impl GoldUnit {
+    /// Đồng in one of the table's money: what a price is divided by.
+    #[must_use]
+    pub const fn money(self) -> Decimal {
+        match self {
+            Self::Luong | Self::Kilogram | Self::Ounce => dec!(1_000_000),
+            Self::Chi | Self::Gram => Decimal::ONE_THOUSAND,
+        }
+    }
+
+    /// Decimal places shown.
+    pub(crate) const fn places(self) -> u32 {
+        match self {
+            Self::Luong | Self::Kilogram | Self::Ounce => 2,
+            Self::Chi | Self::Gram => 0,
+        }
+    }
+}
+
+/// Gold beside other tables: houses are columns, buy and sell are rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GoldTable {
+    /// Of all figures.
+    pub unit: GoldUnit,
     /// Column heads: `Doji`, `TienPhongBank`.
     pub houses: Vec<String>,
     /// One figure a house.
@@ -92,6 +134,48 @@ pub struct GoldTable {
     pub sell: Vec<Figure>,
     /// One line a source.
     pub foot: Vec<Foot>,
+}
+
+/// Gold on its own: products under their house, buy and sell are columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldList {
+    /// Of all figures.
+    pub unit: GoldUnit,
+    /// Houses with their products.
+    pub houses: Vec<GoldHouse>,
+    /// One line a source.
+    pub foot: Vec<Foot>,
+}
+
+/// A house and its products.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldHouse {
+    /// `DOJI`
+    pub name: String,
+    /// In order.
+    pub products: Vec<GoldRow>,
+}
+
+/// One product.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GoldRow {
+    /// What it is.
+    pub product: Product,
+    /// What the house pays.
+    pub buy: Figure,
+    /// What the house asks.
+    pub sell: Figure,
+    /// Selling prices of the last thirty days, oldest first, each with its instant; for the sparkline.
+    pub trend: Vec<(Timestamp, Decimal)>,
+}
+
+/// A gold product by the names that this project gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// `sjc-bar`, `ring-9999-wholesale`
+    pub id: String,
+    /// `hanoi`, where the price is of a place that was asked for.
+    pub place: Option<String>,
 }
 
 /// One currency; figures in đồng per unit.
@@ -105,7 +189,7 @@ pub struct FxRow {
     pub sell: Figure,
 }
 
-/// Exchange rates of one bank.
+/// Exchange rates of one bank beside other tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FxTable {
     /// In the order of the configuration.
@@ -114,13 +198,57 @@ pub struct FxTable {
     pub foot: Vec<Foot>,
 }
 
+/// Exchange rates of one bank on their own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FxList {
+    /// The bank, for the title where there are several.
+    pub bank: String,
+    /// In order.
+    pub rows: Vec<FxListRow>,
+    /// One line a source.
+    pub foot: Vec<Foot>,
+}
+
+/// One currency with both buying prices; figures in đồng per unit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FxListRow {
+    /// ISO 4217 code.
+    pub code: String,
+    /// What the bank pays for notes.
+    pub buy_cash: Figure,
+    /// What the bank pays by transfer.
+    pub buy_transfer: Figure,
+    /// What the bank asks.
+    pub sell: Figure,
+}
+
 /// One term; figures in % a year.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DepositRow {
-    /// Term in months; 0 = demand (không kỳ hạn).
-    pub months: u16,
+    /// The term.
+    pub term: Term,
     /// One figure a bank.
     pub rates: Vec<Figure>,
+}
+
+/// How long money is tied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// Không kỳ hạn.
+    Demand,
+    /// So many days.
+    Days(u16),
+    /// So many months.
+    Months(u16),
+}
+
+/// Where a deposit is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Tại quầy.
+    Counter,
+    /// Trực tuyến.
+    Online,
 }
 
 /// Deposit rates: terms are rows, banks are columns.
@@ -128,23 +256,132 @@ pub struct DepositRow {
 pub struct DepositTable {
     /// Column heads.
     pub banks: Vec<String>,
+    /// Where all of them are opened, when that is known.
+    pub channel: Option<Channel>,
     /// In ascending order of term.
     pub rows: Vec<DepositRow>,
     /// One line a source.
     pub foot: Vec<Foot>,
 }
 
-/// The sidebar board.
+/// One price on the tape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TapeItem {
+    /// What it is.
+    pub what: TapeWhat,
+    /// What the house pays; `None` where there is one price only.
+    pub buy: Option<Figure>,
+    /// What the house asks, or the rate.
+    pub sell: Figure,
+    /// Whose.
+    pub house: String,
+}
+
+/// What a price on the tape is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TapeWhat {
+    /// Gold, in million đồng per lượng or as its unit says.
+    Gold(Product, GoldUnit),
+    /// A currency, in đồng.
+    Currency(String),
+    /// A deposit, in % a year.
+    Deposit(Term),
+}
+
+/// Prices in one line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tape {
+    /// In order.
+    pub items: Vec<TapeItem>,
+    /// One line a source.
+    pub foot: Vec<Foot>,
+}
+
+/// Three tables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// Played back from recordings: the band on top says so.
-    pub recorded: bool,
-    /// Address of the gallery, absolute.
-    pub home: String,
     /// Giá vàng 9999.
     pub gold: GoldTable,
     /// Tỷ giá.
     pub fx: FxTable,
     /// Lãi suất.
     pub deposits: DepositTable,
+}
+
+/// What a widget contains.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// The sidebar board.
+    Panel(Panel),
+    /// Gold products under their houses.
+    Gold(GoldList),
+    /// Exchange rates, a table a bank.
+    Fx(Vec<FxList>),
+    /// Deposit rates, terms by banks.
+    Deposits(DepositTable),
+    /// One line.
+    Ticker(Tape),
+}
+
+/// A widget's content with what is told around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Widget {
+    /// Played back from recordings: the band on top says so.
+    pub recorded: bool,
+    /// Address of the gallery, absolute.
+    pub home: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// The widgets by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// The sidebar board.
+    Panel,
+    /// Gold products.
+    Gold,
+    /// Exchange rates.
+    Fx,
+    /// Deposit rates.
+    Deposits,
+    /// The tape.
+    Ticker,
+}
+
+impl Kind {
+    /// In the order of the gallery.
+    pub const ALL: [Self; 5] = [Self::Panel, Self::Gold, Self::Fx, Self::Deposits, Self::Ticker];
+
+    /// As it stands in addresses, attributes and presets.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Panel => "panel",
+            Self::Gold => "gold",
+            Self::Fx => "fx",
+            Self::Deposits => "deposits",
+            Self::Ticker => "ticker",
+        }
+    }
+
+    /// By that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl Content {
+    /// Which widget this is the content of.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Panel(_) => Kind::Panel,
+            Self::Gold(_) => Kind::Gold,
+            Self::Fx(_) => Kind::Fx,
+            Self::Deposits(_) => Kind::Deposits,
+            Self::Ticker(_) => Kind::Ticker,
+        }
+    }
 }

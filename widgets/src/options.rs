@@ -1,5 +1,6 @@
-//! What a reader or an editor may choose about a widget. Values come from query parameters: parsed here, refused
-//! with the list of what is allowed, never echoed into a page.
+//! What a reader or an editor may choose about a widget's looks. Values come from query parameters, attributes and
+//! presets: parsed here, refused with the list of what is allowed, never echoed into a page. What a widget contains
+//! (which houses, currencies, terms) is decided by the service.
 
 use std::{fmt, str::FromStr};
 
@@ -74,7 +75,7 @@ pub enum Theme {
     /// As the reader's system prefers.
     #[default]
     Auto,
-    /// No ground of its own; ink as the reader's system prefers.
+    /// No ground of its own; ink as the reader's system prefers. The same as automatic with [`Look::transparent`].
     Transparent,
 }
 
@@ -132,13 +133,79 @@ impl fmt::Display for Theme {
     }
 }
 
-/// How the panel is to look. The default is Vietnamese with the automatic theme.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct PanelOptions {
+/// Colour of the marks (tab, best rate), never of text: `RRGGBB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Accent(u32);
+
+impl Accent {
+    /// How the parameter `accent` is written.
+    pub const ALLOWED: &'static [&'static str] = &["six hexadecimal digits RRGGBB, such as a87400"];
+}
+
+impl FromStr for Accent {
+    type Err = UnknownValue;
+
+    /// With or without the number sign that colour pickers put before it.
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
+        let digits = value.strip_prefix('#').unwrap_or(value);
+        let number = u32::from_str_radix(digits, 16).ok();
+        match number.filter(|_| digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+            Some(number) => Ok(Self(number)),
+            None => {
+                Err(UnknownValue { parameter: "accent", value: value.to_owned(), allowed: Self::ALLOWED })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Accent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:06x}", self.0)
+    }
+}
+
+/// How a widget is to look. The default is Vietnamese with the automatic theme, complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a parameter of its own that is on or off")]
+pub struct Look {
     /// Language of words, numbers and dates.
     pub lang: Lang,
     /// Ground and ink.
     pub theme: Theme,
+    /// No ground of its own.
+    pub transparent: bool,
+    /// Instead of the house's gold.
+    pub accent: Option<Accent>,
+    /// One line a row: without changes and sparklines.
+    pub compact: bool,
+    /// Whether the section's title is shown; its unit always is.
+    pub title: bool,
+    /// Whether the board's own name links to it; sources always are linked.
+    pub link: bool,
+    /// Whether the tape moves, where readers have not asked for less motion.
+    pub motion: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self {
+            lang: Lang::default(),
+            theme: Theme::default(),
+            transparent: false,
+            accent: None,
+            compact: false,
+            title: true,
+            link: true,
+            motion: false,
+        }
+    }
+}
+
+impl Look {
+    /// No ground of its own, by either parameter.
+    pub(crate) fn is_transparent(&self) -> bool {
+        self.transparent || self.theme == Theme::Transparent
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +220,9 @@ mod tests {
         for value in Theme::ALLOWED {
             assert_eq!(value.parse::<Theme>().unwrap().to_string(), *value);
         }
+        for (value, written) in [("a87400", "a87400"), ("#A87400", "a87400"), ("000000", "000000")] {
+            assert_eq!(value.parse::<Accent>().unwrap().to_string(), written);
+        }
     }
 
     #[test]
@@ -164,10 +234,8 @@ mod tests {
         }
         let refusal = "neon".parse::<Theme>().unwrap_err();
         assert_eq!(refusal.to_string(), "theme \"neon\" is not one of light, dark, auto, transparent");
-    }
-
-    #[test]
-    fn the_default_is_vietnamese_with_the_automatic_theme() {
-        assert_eq!(PanelOptions::default(), PanelOptions { lang: Lang::Vi, theme: Theme::Auto });
+        for value in ["", "#", "fff", "a8740", "a874000", "+a8740", "red", "a8740g", "##a8740", "a87400;}"] {
+            assert!(value.parse::<Accent>().is_err(), "{value}");
+        }
     }
 }

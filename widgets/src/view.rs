@@ -1,15 +1,20 @@
-//! The model as text, section by section: what the templates print without deciding anything.
+//! The model as text, section by section: what templates and pictures print without deciding anything.
 //!
-//! One shape serves all three tables, because a state must change words and never the number of lines.
+//! One shape serves all tables, because a state must change words and never the number of lines.
 
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 
 use crate::{
     format,
-    i18n::{Words, words},
-    model::{DepositRow, DepositTable, Figure, Foot, FootState, FxTable, GoldTable, Panel, Status, When},
-    options::Lang,
+    i18n::{self, Words, words},
+    model::{
+        Channel, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxTable,
+        GoldList, GoldRow, GoldTable, GoldUnit, Kind, Product, Status, Tape, TapeItem, TapeWhat, Term, When,
+        Widget,
+    },
+    options::{Lang, Look},
+    spark::{self, Spark},
 };
 
 /// From this many columns of figures the columns are of equal width and state marks lose their words.
@@ -17,16 +22,37 @@ const MANY: usize = 3;
 /// From this many columns a narrow table scrolls sideways in a region of its own.
 const SCROLLS: usize = 5;
 
+/// A widget as text.
+pub(crate) struct View {
+    pub(crate) kind: Kind,
+    pub(crate) recorded: bool,
+    /// The board's own address, where the widget names it.
+    pub(crate) home: Option<String>,
+    /// Whether its name links there.
+    pub(crate) linked: bool,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) tape: Option<TapeView>,
+}
+
+impl View {
+    /// Whether the tape is asked to move.
+    pub(crate) fn moves(&self) -> bool {
+        self.tape.as_ref().is_some_and(|tape| tape.motion)
+    }
+}
+
 /// A title, a table, a foot.
 pub(crate) struct Section {
-    pub(crate) title: &'static str,
-    pub(crate) unit: &'static str,
+    pub(crate) title: String,
+    pub(crate) unit: String,
     /// Time of the figures, for those who listen: part of the table's name.
     pub(crate) as_of: Option<Moment>,
     pub(crate) corner: Corner,
-    /// Column heads, each in the parts between which it may break.
-    pub(crate) heads: Vec<Vec<String>>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) heads: Vec<Head>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) layout: Layout,
+    /// What the marks in the table mean: the first line of the foot.
+    pub(crate) note: Option<Note>,
     pub(crate) foot: Vec<Line>,
     /// Empty lines kept under the foot for sources that may join it, so that a stand-in never moves the page.
     pub(crate) spare_lines: usize,
@@ -42,13 +68,24 @@ impl Section {
     }
 
     pub(crate) fn scrolls(&self) -> bool {
-        self.heads.len() >= SCROLLS
+        self.layout == Layout::Matrix && self.heads.len() >= SCROLLS
     }
 
-    /// Heads of exchange rates end where whole numbers end, not where fractions do.
-    pub(crate) fn hangs(&self) -> bool {
-        matches!(self.corner, Corner::Currency)
+    /// Columns with the first one.
+    pub(crate) fn columns(&self) -> usize {
+        self.heads.len() + 1
     }
+}
+
+/// How the columns share the width.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A column a house or bank; on one grid with the tables beside it.
+    Matrix,
+    /// Three prices of a currency.
+    Rates,
+    /// As wide as the figures.
+    Products,
 }
 
 /// What the first column's head says.
@@ -56,6 +93,67 @@ pub(crate) enum Corner {
     Nothing,
     Currency,
     Term,
+    Product,
+}
+
+/// From which width of the widget on something is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Always,
+    /// 340 px
+    Middle,
+    /// 560 px
+    Wide,
+}
+
+impl Level {
+    /// Class of a cell of this level.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Always => "",
+            Self::Middle => "bgia-p2",
+            Self::Wide => "bgia-p3",
+        }
+    }
+}
+
+/// A column's head.
+pub(crate) struct Head {
+    /// The parts between which it may break.
+    pub(crate) parts: Vec<String>,
+    /// A second line.
+    pub(crate) second: Option<&'static str>,
+    pub(crate) level: Level,
+    /// It ends where whole numbers end, not where fractions do.
+    pub(crate) hangs: bool,
+}
+
+impl Head {
+    fn name(name: &str) -> Self {
+        Self { parts: parts(name), second: None, level: Level::Always, hangs: false }
+    }
+
+    fn word(word: &str) -> Self {
+        Self { parts: vec![word.to_owned()], ..Self::name("") }
+    }
+
+    /// The classes of its cell.
+    pub(crate) fn class(&self) -> &'static str {
+        match (self.level, self.hangs) {
+            (Level::Always, false) => "",
+            (Level::Always, true) => "bgia-w",
+            (Level::Middle, false) => "bgia-p2",
+            (Level::Middle, true) => "bgia-p2 bgia-w",
+            (Level::Wide, false) => "bgia-p3",
+            (Level::Wide, true) => "bgia-p3 bgia-w",
+        }
+    }
+}
+
+/// Rows under one house, or all of them.
+pub(crate) struct Group {
+    pub(crate) house: Option<String>,
+    pub(crate) rows: Vec<Row>,
 }
 
 pub(crate) struct Row {
@@ -66,29 +164,68 @@ pub(crate) struct Row {
 pub(crate) enum Label {
     /// Mua, Bán.
     Side(&'static str),
-    /// USD.
-    Code(String),
+    /// USD, and what it is called.
+    Code(String, Option<&'static str>),
     /// 12.
     Months(u16),
-    /// Không kỳ hạn.
-    Demand,
+    /// Không kỳ hạn, 7 ngày.
+    Words(String),
+    /// A product and the place of its price.
+    Product(String, Option<&'static str>),
+}
+
+impl Label {
+    /// In one line, for pictures.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Side(side) => (*side).to_owned(),
+            Self::Code(text, _) | Self::Words(text) | Self::Product(text, None) => text.clone(),
+            Self::Months(months) => months.to_string(),
+            Self::Product(text, Some(place)) => format!("{text}, {place}"),
+        }
+    }
+}
+
+pub(crate) enum Cell {
+    /// A price or a rate, or the dash in its place.
+    Figure(FigureCell),
+    /// The change beside it.
+    Change(ChangeCell),
+    /// Its course.
+    Spark(Option<Spark>),
 }
 
 /// One figure, or the dash in its place.
-pub(crate) struct Cell {
-    pub(crate) kind: Kind,
+pub(crate) struct FigureCell {
+    pub(crate) style: Style,
+    pub(crate) level: Level,
     pub(crate) shown: Option<Shown>,
     /// Beside a dash, for those who listen.
     pub(crate) why: &'static str,
+    /// The line of the foot that tells of it.
+    pub(crate) foot: usize,
+}
+
+/// A change in a column of its own.
+pub(crate) struct ChangeCell {
+    pub(crate) change: Option<Change>,
+    pub(crate) held: bool,
+    pub(crate) foot: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Style {
     /// Large, with a line for its change.
-    Gold,
+    Lead,
+    /// Bold; a line for the change of the row below it where there is no column for that.
+    Bold {
+        /// Whether this is the row's price that changes are told of.
+        main: bool,
+    },
     /// The fraction hangs right of the column.
-    Fx,
-    Deposit,
+    Rate,
+    /// A rate of interest.
+    Percent,
 }
 
 pub(crate) struct Shown {
@@ -98,11 +235,24 @@ pub(crate) struct Shown {
     pub(crate) held: bool,
     pub(crate) change: Option<Change>,
     pub(crate) borrowed: Option<(char, String)>,
+    /// The highest of its row.
+    pub(crate) best: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct Change {
     pub(crate) direction: Direction,
-    pub(crate) text: String,
+    pub(crate) whole: String,
+    pub(crate) fraction: Option<String>,
+    /// In a column whose fractions hang.
+    pub(crate) hangs: bool,
+}
+
+impl Change {
+    /// Whole and fraction.
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}", self.whole, self.fraction.as_deref().unwrap_or_default())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +260,71 @@ pub(crate) enum Direction {
     Up,
     Down,
     Unchanged,
+}
+
+impl Direction {
+    /// Class of what has moved so.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Up => "bgia-chg bgia-up",
+            Self::Down => "bgia-chg bgia-down",
+            Self::Unchanged => "bgia-chg",
+        }
+    }
+
+    /// For the eye; words tell those who listen.
+    pub(crate) const fn arrow(self) -> &'static str {
+        match self {
+            Self::Up => "▲",
+            Self::Down => "▼",
+            Self::Unchanged => "",
+        }
+    }
+
+    /// In words.
+    pub(crate) const fn word(self, words: &Words) -> &'static str {
+        match self {
+            Self::Up => words.up,
+            Self::Down => words.down,
+            Self::Unchanged => words.unchanged,
+        }
+    }
+}
+
+/// The first line of a foot: what the marks mean.
+pub(crate) struct Note {
+    /// A word that looks as the mark does.
+    pub(crate) mark: Option<&'static str>,
+    pub(crate) text: String,
+}
+
+/// Prices in one line.
+pub(crate) struct TapeView {
+    pub(crate) items: Vec<TapeText>,
+    pub(crate) foot: Vec<Line>,
+    pub(crate) motion: bool,
+}
+
+impl TapeView {
+    /// Once, and once more for the eye alone where the tape runs in a circle.
+    pub(crate) fn copies(&self) -> &'static [bool] {
+        if self.motion { &[false, true] } else { &[false] }
+    }
+}
+
+/// One price of the tape.
+pub(crate) struct TapeText {
+    pub(crate) name: String,
+    pub(crate) unit: &'static str,
+    /// Each with what it is (`mua`, `bán`), where there are two.
+    pub(crate) prices: Vec<(&'static str, Option<String>)>,
+    /// Beside a dash, for those who listen.
+    pub(crate) why: &'static str,
+    pub(crate) old: bool,
+    pub(crate) held: bool,
+    pub(crate) change: Option<Change>,
+    pub(crate) house: String,
+    pub(crate) foot: usize,
 }
 
 /// A time as text and for machines.
@@ -122,6 +337,14 @@ pub(crate) struct Moment {
 impl Moment {
     fn instant(at: Timestamp, lang: Lang) -> Self {
         Self { text: format::instant(at, lang), machine: format::rfc3339(at) }
+    }
+
+    fn short_instant(at: Timestamp, lang: Lang) -> Self {
+        Self { text: format::short_instant(at, lang), machine: format::rfc3339(at) }
+    }
+
+    fn day(day: Date, lang: Lang) -> Self {
+        Self { text: format::day_and_month(day, lang), machine: day.to_string() }
     }
 
     fn date(day: Date, lang: Lang) -> Self {
@@ -142,6 +365,8 @@ pub(crate) struct Line {
     pub(crate) before: &'static str,
     pub(crate) time: Option<Moment>,
     pub(crate) after: &'static str,
+    /// Seconds since 1970 from which a copy has to call these figures old, and from which it has to withhold them.
+    pub(crate) until: Option<(i64, i64)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -172,13 +397,36 @@ pub(crate) fn link(url: &str) -> Option<String> {
     (web && !url.contains(|c: char| c.is_whitespace() || c.is_control())).then(|| url.to_owned())
 }
 
-/// The sections that have something to show, in the panel's order.
-pub(crate) fn sections(panel: &Panel, lang: Lang) -> Vec<Section> {
+/// The widget as text.
+pub(crate) fn view(widget: &Widget, look: &Look) -> View {
+    let lang = look.lang;
     let words = words(lang);
-    [gold(&panel.gold, words, lang), fx(&panel.fx, words, lang), deposits(&panel.deposits, words, lang)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let (mut sections, mut tape, mut home) = (Vec::new(), None, None);
+    match &widget.content {
+        Content::Panel(panel) => {
+            let tables = [
+                gold(&panel.gold, words, lang),
+                fx(&panel.fx, words, lang),
+                deposits(&panel.deposits, words.deposits, words, lang, false),
+            ];
+            sections.extend(tables.into_iter().flatten());
+            home = link(&widget.home);
+        }
+        Content::Gold(list) => sections.extend(gold_list(list, words, lang)),
+        Content::Fx(lists) => {
+            sections.extend(lists.iter().filter_map(|list| fx_list(list, lists.len() > 1, words, lang)));
+        }
+        Content::Deposits(table) => {
+            sections.extend(deposits(table, words.deposits_alone, words, lang, true));
+        }
+        Content::Ticker(content) => tape = Some(self::tape(content, look.motion, words, lang)),
+    }
+    if let Some(tape) = &mut tape
+        && look.compact
+    {
+        tape.items.iter_mut().for_each(|item| item.change = None);
+    }
+    View { kind: widget.content.kind(), recorded: widget.recorded, home, linked: look.link, sections, tape }
 }
 
 fn gold(table: &GoldTable, words: &'static Words, lang: Lang) -> Option<Section> {
@@ -187,18 +435,100 @@ fn gold(table: &GoldTable, words: &'static Words, lang: Lang) -> Option<Section>
     }
     let row = |label, figures: &[Figure]| Row {
         label: Label::Side(label),
-        cells: figures.iter().map(|figure| cell(figure, Kind::Gold, words, lang)).collect(),
+        cells: figures.iter().map(|figure| lead(figure, table.unit, words, lang)).collect(),
     };
     Some(Section {
-        title: words.gold,
-        unit: words.gold_unit,
+        title: words.gold.to_owned(),
+        unit: words.gold_unit(table.unit).to_owned(),
         as_of: as_of(&table.foot, lang),
         corner: Corner::Nothing,
-        heads: table.houses.iter().map(|house| parts(house)).collect(),
-        rows: vec![row(words.buy, &table.buy), row(words.sell, &table.sell)],
-        foot: foot(&table.foot, words, lang),
+        heads: table.houses.iter().map(|house| Head::name(house)).collect(),
+        groups: vec![Group {
+            house: None,
+            rows: vec![row(words.buy, &table.buy), row(words.sell, &table.sell)],
+        }],
+        layout: Layout::Matrix,
+        note: None,
+        foot: foot(&table.foot, words, lang, false),
         spare_lines: 0,
     })
+}
+
+fn gold_list(list: &GoldList, words: &'static Words, lang: Lang) -> Option<Section> {
+    if list.houses.iter().all(|house| house.products.is_empty()) {
+        return None;
+    }
+    let wide = |parts: &str| Head { level: Level::Wide, ..Head::word(parts) };
+    let group = |house: &crate::model::GoldHouse| Group {
+        house: Some(house.name.clone()),
+        rows: house.products.iter().map(|row| gold_row(row, list.unit, words, lang)).collect(),
+    };
+    Some(Section {
+        title: words.gold_alone.to_owned(),
+        unit: words.gold_unit(list.unit).to_owned(),
+        as_of: as_of(&list.foot, lang),
+        corner: Corner::Product,
+        heads: vec![
+            Head::word(words.buy),
+            Head::word(words.sell),
+            wide(words.change),
+            wide(words.thirty_days),
+        ],
+        groups: list.houses.iter().filter(|house| !house.products.is_empty()).map(group).collect(),
+        layout: Layout::Products,
+        note: None,
+        foot: foot(&list.foot, words, lang, false),
+        spare_lines: 0,
+    })
+}
+
+fn gold_row(row: &GoldRow, unit: GoldUnit, words: &'static Words, lang: Lang) -> Row {
+    // Changes are told of the selling price, of the buying price where nothing is sold.
+    let sold = row.sell.value.is_some() || row.buy.value.is_none();
+    let main = if sold { &row.sell } else { &row.buy };
+    let figure = |figure: &Figure, main: bool| {
+        Cell::Figure(figure_cell(
+            figure,
+            Style::Bold { main },
+            Level::Always,
+            words,
+            |value| (format::number(value, unit.places(), lang), None),
+            |value| change(value, unit.places(), lang),
+        ))
+    };
+    let current = main.status == Status::Fresh && !main.held;
+    Row {
+        label: Label::Product(
+            i18n::product(&row.product.id, lang),
+            row.product.place.as_deref().map(|place| i18n::place(place, lang)),
+        ),
+        cells: vec![
+            figure(&row.buy, !sold),
+            figure(&row.sell, sold),
+            Cell::Change(ChangeCell {
+                change: main.change.filter(|_| current).map(|value| change(value, unit.places(), lang)),
+                held: main.held,
+                foot: main.foot,
+            }),
+            Cell::Spark(spark::spark(&row.trend)),
+        ],
+    }
+}
+
+fn lead(figure: &Figure, unit: GoldUnit, words: &'static Words, lang: Lang) -> Cell {
+    Cell::Figure(figure_cell(
+        figure,
+        Style::Lead,
+        Level::Always,
+        words,
+        |value| (format::number(value, unit.places(), lang), None),
+        |value| change(value, unit.places(), lang),
+    ))
+}
+
+fn rate(figure: &Figure, level: Level, words: &'static Words, lang: Lang) -> Cell {
+    let text = |value| format::exchange_rate(value, lang);
+    Cell::Figure(figure_cell(figure, Style::Rate, level, words, text, |value| change(value, 2, lang)))
 }
 
 fn fx(table: &FxTable, words: &'static Words, lang: Lang) -> Option<Section> {
@@ -206,40 +536,197 @@ fn fx(table: &FxTable, words: &'static Words, lang: Lang) -> Option<Section> {
         return None;
     }
     let rows = table.rows.iter().map(|row| Row {
-        label: Label::Code(row.code.clone()),
-        cells: [&row.buy, &row.sell].map(|figure| cell(figure, Kind::Fx, words, lang)).into(),
+        label: Label::Code(row.code.clone(), None),
+        cells: [&row.buy, &row.sell].map(|figure| rate(figure, Level::Always, words, lang)).into(),
     });
     Some(Section {
-        title: words.fx,
-        unit: words.fx_unit,
+        title: words.fx.to_owned(),
+        unit: words.fx_unit.to_owned(),
         as_of: as_of(&table.foot, lang),
         corner: Corner::Currency,
-        heads: [words.buy, words.sell].map(|head| vec![head.to_owned()]).into(),
-        rows: rows.collect(),
-        foot: foot(&table.foot, words, lang),
+        heads: [words.buy, words.sell].map(|head| Head { hangs: true, ..Head::word(head) }).into(),
+        groups: vec![Group { house: None, rows: rows.collect() }],
+        layout: Layout::Matrix,
+        note: None,
+        foot: foot(&table.foot, words, lang, false),
         spare_lines: 0,
     })
 }
 
-fn deposits(table: &DepositTable, words: &'static Words, lang: Lang) -> Option<Section> {
+fn fx_list(list: &FxList, named: bool, words: &'static Words, lang: Lang) -> Option<Section> {
+    if list.rows.is_empty() {
+        return None;
+    }
+    let row = |row: &FxListRow| {
+        let current = row.sell.status == Status::Fresh && !row.sell.held;
+        let whole = row.sell.value.is_some_and(format::is_whole);
+        Row {
+            label: Label::Code(row.code.clone(), i18n::currency(&row.code, lang)),
+            cells: vec![
+                rate(&row.buy_cash, Level::Always, words, lang),
+                rate(&row.buy_transfer, Level::Middle, words, lang),
+                rate(&row.sell, Level::Always, words, lang),
+                Cell::Change(ChangeCell {
+                    change: row.sell.change.filter(|_| current).map(|value| rate_change(value, whole, lang)),
+                    held: row.sell.held,
+                    foot: row.sell.foot,
+                }),
+            ],
+        }
+    };
+    let head = |word: &str, second, level| Head { second, level, hangs: true, ..Head::word(word) };
+    Some(Section {
+        title: if named { format!("{} {}", words.fx, list.bank) } else { words.fx.to_owned() },
+        unit: words.fx_unit.to_owned(),
+        as_of: as_of(&list.foot, lang),
+        corner: Corner::Currency,
+        heads: vec![
+            head(words.buy, Some(words.cash), Level::Always),
+            head(words.buy, Some(words.transfer), Level::Middle),
+            head(words.sell, None, Level::Always),
+            head(words.change, None, Level::Wide),
+        ],
+        groups: vec![Group { house: None, rows: list.rows.iter().map(row).collect() }],
+        layout: Layout::Rates,
+        note: None,
+        foot: foot(&list.foot, words, lang, false),
+        spare_lines: 0,
+    })
+}
+
+fn deposits(
+    table: &DepositTable,
+    title: &'static str,
+    words: &'static Words,
+    lang: Lang,
+    compared: bool,
+) -> Option<Section> {
     if table.rows.is_empty() || table.banks.is_empty() {
         return None;
     }
-    let row = |row: &DepositRow| Row {
-        label: if row.months == 0 { Label::Demand } else { Label::Months(row.months) },
-        cells: row.rates.iter().map(|rate| cell(rate, Kind::Deposit, words, lang)).collect(),
+    // No claim that is not sure: the best rate is marked only when every bank's rates are current.
+    let doubtful = || {
+        table.banks.iter().enumerate().find_map(|(bank, name)| {
+            let rates = table.rows.iter().filter_map(|row| row.rates.get(bank));
+            let worst = rates.map(|rate| rate.status as u8).max().unwrap_or_default();
+            (worst > Status::Fresh as u8).then_some((name, worst > Status::Stale as u8))
+        })
     };
+    let doubtful = if compared && table.banks.len() > 1 { Some(doubtful()) } else { None };
+    let marks = doubtful.is_some_and(|doubtful| doubtful.is_none());
+    let row = |row: &DepositRow| {
+        let values = || row.rates.iter().filter_map(|rate| rate.value);
+        let best = values().max().filter(|_| marks && values().count() > 1);
+        let cell = |rate: &Figure| {
+            let text = |value| (format::number(value, 2, lang), None);
+            let mut cell =
+                figure_cell(rate, Style::Percent, Level::Always, words, text, |value| change(value, 2, lang));
+            if let Some(shown) = &mut cell.shown {
+                shown.best = best.is_some() && rate.value == best;
+            }
+            Cell::Figure(cell)
+        };
+        Row {
+            label: match row.term {
+                Term::Demand => Label::Words(words.demand.to_owned()),
+                Term::Days(days) => Label::Words(format!("{days} {}", words.days)),
+                Term::Months(months) => Label::Months(months),
+            },
+            cells: row.rates.iter().map(cell).collect(),
+        }
+    };
+    let place = match table.channel {
+        Some(Channel::Counter) => words.counter,
+        Some(Channel::Online) => words.online,
+        None => "",
+    };
+    let note = compared.then(|| match doubtful {
+        Some(None) => Note { mark: Some(words.best_mark), text: format!("{}{place}", words.best_meaning) },
+        Some(Some((name, lost))) => {
+            let why = if lost { words.not_compared_lost } else { words.not_compared_old };
+            Note { mark: None, text: format!("{}{name}{why}{place}", words.not_compared) }
+        }
+        None => Note { mark: None, text: place.trim().to_owned() },
+    });
     Some(Section {
-        title: words.deposits,
-        unit: words.deposit_unit,
+        title: title.to_owned(),
+        unit: words.deposit_unit.to_owned(),
         as_of: as_of(&table.foot, lang),
         corner: Corner::Term,
-        heads: table.banks.iter().map(|bank| parts(bank)).collect(),
-        rows: table.rows.iter().map(row).collect(),
-        foot: foot(&table.foot, words, lang),
+        heads: table.banks.iter().map(|bank| Head::name(bank)).collect(),
+        groups: vec![Group { house: None, rows: table.rows.iter().map(row).collect() }],
+        layout: Layout::Matrix,
+        note,
+        foot: foot(&table.foot, words, lang, false),
         // Terms that a bank keeps off its own page come through one stand-in: a line more on some days.
         spare_lines: (table.banks.len() + 1).saturating_sub(table.foot.len()),
     })
+}
+
+fn tape(tape: &Tape, motion: bool, words: &'static Words, lang: Lang) -> TapeView {
+    let item = |item: &TapeItem| {
+        let (name, unit, places) = match &item.what {
+            TapeWhat::Gold(product, unit) => {
+                (product_on_tape(product, lang), words.gold_unit(*unit), Some(unit.places()))
+            }
+            TapeWhat::Currency(code) => (code.clone(), words.dong, None),
+            TapeWhat::Deposit(term) => (
+                match term {
+                    Term::Demand => words.demand.to_owned(),
+                    Term::Days(days) => format!("{days} {}", words.days),
+                    Term::Months(months) => format!("{months} {}", words.months),
+                },
+                words.deposit_unit,
+                Some(2),
+            ),
+        };
+        let text = |figure: &Figure| {
+            let value = figure.value.filter(|_| !is_withheld(figure))?;
+            Some(match places {
+                Some(places) => format::number(value, places, lang),
+                None => {
+                    let (whole, fraction) = format::exchange_rate(value, lang);
+                    whole + &fraction.unwrap_or_default()
+                }
+            })
+        };
+        let prices = match &item.buy {
+            Some(buy) => vec![(words.buying, text(buy)), (words.selling, text(&item.sell))],
+            None => vec![("", text(&item.sell))],
+        };
+        // Nothing at all is one dash.
+        let prices = if prices.iter().all(|(_, price)| price.is_none()) { vec![("", None)] } else { prices };
+        let current = item.sell.status == Status::Fresh && !item.sell.held;
+        let whole = item.sell.value.is_some_and(format::is_whole);
+        TapeText {
+            name,
+            unit,
+            prices,
+            why: why(&item.sell, words),
+            old: item.sell.status == Status::Stale,
+            held: item.sell.held,
+            change: item.sell.change.filter(|_| current).map(|value| match places {
+                Some(places) => change(value, places, lang),
+                None => rate_change(value, whole, lang),
+            }),
+            house: item.house.clone(),
+            foot: item.sell.foot,
+        }
+    };
+    TapeView {
+        items: tape.items.iter().map(item).collect(),
+        foot: foot(&tape.foot, words, lang, true),
+        motion,
+    }
+}
+
+/// `Vàng SJC`: there is no room for more.
+fn product_on_tape(product: &Product, lang: Lang) -> String {
+    let name = i18n::product_on_tape(&product.id, lang);
+    match &product.place {
+        Some(place) => format!("{name}, {}", i18n::place(place, lang)),
+        None => name,
+    }
 }
 
 /// `TienPhongBank` as `Tien`, `Phong`, `Bank` and `Vietcombank` as `Vietcom`, `bank`: a long name may break where
@@ -264,36 +751,69 @@ fn parts(name: &str) -> Vec<String> {
     parts
 }
 
-fn cell(figure: &Figure, kind: Kind, words: &'static Words, lang: Lang) -> Cell {
-    let withheld = matches!(figure.status, Status::Expired | Status::Unavailable);
-    let why = if withheld { words.no_figure } else { words.not_quoted };
-    let shown = figure.value.filter(|_| !withheld).map(|value| {
-        let (whole, fraction) = match kind {
-            Kind::Fx => format::exchange_rate(value, lang),
-            Kind::Gold | Kind::Deposit => (format::number(value, 2, lang), None),
-        };
+/// Whether the figure stays away although there may be one.
+fn is_withheld(figure: &Figure) -> bool {
+    matches!(figure.status, Status::Expired | Status::Unavailable)
+}
+
+fn why(figure: &Figure, words: &'static Words) -> &'static str {
+    if is_withheld(figure) { words.no_figure } else { words.not_quoted }
+}
+
+fn figure_cell(
+    figure: &Figure,
+    style: Style,
+    level: Level,
+    words: &'static Words,
+    text: impl Fn(Decimal) -> (String, Option<String>),
+    change: impl Fn(Decimal) -> Change,
+) -> FigureCell {
+    let shown = figure.value.filter(|_| !is_withheld(figure)).map(|value| {
+        let (whole, fraction) = text(value);
         let current = figure.status == Status::Fresh && !figure.held;
         Shown {
             whole,
             fraction,
             old: figure.status == Status::Stale,
             held: figure.held,
-            change: figure.change.filter(|_| current).map(|value| change(value, lang)),
+            change: figure.change.filter(|_| current).map(change),
             borrowed: figure.borrowed.clone(),
+            best: false,
         }
     });
-    Cell { kind, shown, why }
+    FigureCell { style, level, shown, why: why(figure, words), foot: figure.foot }
 }
 
 /// The direction is that of the text: a change that rounds to nothing has none.
-fn change(value: Decimal, lang: Lang) -> Change {
-    let text = format::change(value, 2, lang);
-    let direction = match text.chars().next() {
+fn direction(text: &str) -> Direction {
+    match text.chars().next() {
         Some('+') => Direction::Up,
         Some('-') => Direction::Down,
         _ => Direction::Unchanged,
-    };
-    Change { direction, text }
+    }
+}
+
+fn change(value: Decimal, places: u32, lang: Lang) -> Change {
+    let whole = format::change(value, places, lang);
+    Change { direction: direction(&whole), whole, fraction: None, hangs: false }
+}
+
+/// As the rate itself is written: whole đồng, or with a fraction that hangs.
+fn rate_change(value: Decimal, whole: bool, lang: Lang) -> Change {
+    let text = format::change(value, if whole { 0 } else { 2 }, lang);
+    let direction = direction(&text);
+    match text.rsplit_once([',', '.']).filter(|_| !whole) {
+        Some((before, after)) => {
+            let mark = if lang == Lang::Vi { ',' } else { '.' };
+            Change {
+                direction,
+                whole: before.to_owned(),
+                fraction: Some(format!("{mark}{after}")),
+                hangs: true,
+            }
+        }
+        None => Change { direction, whole: text, fraction: None, hangs: true },
+    }
 }
 
 /// The first time in a foot that is a time of figures: not that of a candidate, not that of a loss.
@@ -308,11 +828,12 @@ fn as_of(foot: &[Foot], lang: Lang) -> Option<Moment> {
     })
 }
 
-fn foot(foot: &[Foot], words: &'static Words, lang: Lang) -> Vec<Line> {
-    foot.iter().map(|foot| line(foot, words, lang)).collect()
+/// `short`: where a line has no room for the year.
+fn foot(foot: &[Foot], words: &'static Words, lang: Lang, short: bool) -> Vec<Line> {
+    foot.iter().map(|foot| line(foot, words, lang, short)).collect()
 }
 
-fn line(foot: &Foot, words: &'static Words, lang: Lang) -> Line {
+fn line(foot: &Foot, words: &'static Words, lang: Lang, short: bool) -> Line {
     let mut line = Line {
         icon: Icon::None,
         mark: foot.mark,
@@ -323,28 +844,27 @@ fn line(foot: &Foot, words: &'static Words, lang: Lang) -> Line {
         before: "",
         time: None,
         after: "",
+        until: foot.until.map(|(fresh, expires)| (fresh.as_second(), expires.as_second())),
     };
     match &foot.state {
         FootState::Fresh(when) => {
+            let instant =
+                |at| if short { Moment::short_instant(at, lang) } else { Moment::instant(at, lang) };
+            let date = |day| if short { Moment::day(day, lang) } else { Moment::date(day, lang) };
             (line.before, line.time) = match *when {
-                When::At(at) => (words.at, Some(Moment::instant(at, lang))),
-                When::On(day) => (words.on, Some(Moment::date(day, lang))),
+                When::At(at) => (words.at, Some(instant(at))),
+                When::On(day) => (words.on, Some(date(day))),
+                // A rate may have been in force for years: here the year matters.
                 When::InForceFrom(day) => (words.in_force, Some(Moment::date(day, lang))),
-                When::ReadAt(at) => (words.read_at, Some(Moment::instant(at, lang))),
+                When::ReadAt(at) => (words.read_at, Some(instant(at))),
             };
         }
         FootState::Stale(when) => {
             line.icon = Icon::Clock;
             line.state = words.stale;
             (line.before, line.time) = match *when {
-                When::At(at) | When::ReadAt(at) => (
-                    words.stale_from,
-                    Some(Moment { text: format::short_instant(at, lang), machine: format::rfc3339(at) }),
-                ),
-                When::On(day) => (
-                    words.stale_from,
-                    Some(Moment { text: format::day_and_month(day, lang), machine: day.to_string() }),
-                ),
+                When::At(at) | When::ReadAt(at) => (words.stale_from, Some(Moment::short_instant(at, lang))),
+                When::On(day) => (words.stale_from, Some(Moment::day(day, lang))),
                 // A rate may have been in force for years: here the year matters.
                 When::InForceFrom(day) => (words.stale_in_force, Some(Moment::date(day, lang))),
             };
@@ -372,8 +892,8 @@ fn line(foot: &Foot, words: &'static Words, lang: Lang) -> Line {
         FootState::Recorded(at) => {
             line.before = words.recorded_at;
             // Beside two names a whole date does not fit into 276 px; the band above says that it is a sample.
-            line.time = Some(if line.via.is_some() {
-                Moment { text: format::short_instant(*at, lang), machine: format::rfc3339(*at) }
+            line.time = Some(if short || line.via.is_some() {
+                Moment::short_instant(*at, lang)
             } else {
                 Moment::instant(*at, lang)
             });

@@ -3,20 +3,41 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
-use widgets::{Lang, PanelOptions, Theme, model::*, panel_fragment, panel_page};
+use widgets::{Lang, Look, Theme, model::*};
 
 #[path = "../examples/sample/mod.rs"]
 mod sample;
 
-const VI: PanelOptions = PanelOptions { lang: Lang::Vi, theme: Theme::Auto };
-const EN: PanelOptions = PanelOptions { lang: Lang::En, theme: Theme::Auto };
+const VI: Look = look(Lang::Vi, Theme::Auto);
+const EN: Look = look(Lang::En, Theme::Auto);
 
-fn page(panel: &Panel, options: PanelOptions) -> String {
-    panel_page(panel, &options).map(|page| page.html).unwrap_or_default()
+const fn look(lang: Lang, theme: Theme) -> Look {
+    Look {
+        lang,
+        theme,
+        transparent: false,
+        accent: None,
+        compact: false,
+        title: true,
+        link: true,
+        motion: false,
+    }
 }
 
-fn fragment(state: &str, options: PanelOptions) -> String {
-    panel_fragment(&sample::panel(state), &options).unwrap_or_default()
+fn around(panel: &Panel) -> Widget {
+    sample::around(Content::Panel(panel.clone()))
+}
+
+fn page(panel: &Panel, look: Look) -> String {
+    widgets::page(&around(panel), &look, None).map(|page| page.html).unwrap_or_default()
+}
+
+fn panel_fragment(panel: &Panel, look: &Look) -> Result<String, widgets::Error> {
+    widgets::fragment(&around(panel), look)
+}
+
+fn fragment(state: &str, look: Look) -> String {
+    widgets::fragment(&sample::widget(Kind::Panel, state), &look).unwrap_or_default()
 }
 
 fn assert_has(html: &str, wanted: &[&str]) {
@@ -37,10 +58,10 @@ fn the_default_panel_is_as_designed() {
 }
 
 #[test]
-fn a_page_is_a_whole_document_without_script_or_style_attributes() {
+fn a_page_is_a_whole_document_without_style_attributes() {
     for state in sample::STATES {
         for theme in [Theme::Light, Theme::Dark, Theme::Auto, Theme::Transparent] {
-            let html = page(&sample::panel(state), PanelOptions { lang: Lang::Vi, theme });
+            let html = page(&sample::panel(state), look(Lang::Vi, theme));
             assert!(html.starts_with("<!doctype html>\n<html lang=\"vi\""));
             assert!(html.ends_with("</html>"));
             assert_has(
@@ -49,22 +70,25 @@ fn a_page_is_a_whole_document_without_script_or_style_attributes() {
                     r#"<meta charset="utf-8">"#,
                     r#"<meta name="viewport" content="width=device-width, initial-scale=1">"#,
                     r#"<meta name="robots" content="noindex">"#,
-                    "<title>Bảng Giá: giá vàng, tỷ giá, lãi suất</title>",
+                    "<title>Bảng Giá: Giá vàng, tỷ giá, lãi suất</title>",
                 ],
             );
-            assert_lacks(&html, &["style=", "<script", "<link", "<img", "onclick", "javascript:"]);
-            assert_eq!(html.matches("<style>").count(), 1);
+            assert_lacks(&html, &["style=", "<script ", "<link", "<img", "onclick", "javascript:"]);
+            assert_eq!((html.matches("<style>").count(), html.matches("<script>").count()), (1, 1));
             assert_eq!(html.contains("data-transparent lang"), theme == Theme::Transparent);
         }
     }
 }
 
 #[test]
-fn the_style_hash_is_that_of_the_inline_style() {
-    let page = panel_page(&sample::fresh(), &VI).unwrap();
+fn the_hashes_are_those_of_the_inline_style_and_script() {
+    let page = widgets::page(&around(&sample::fresh()), &VI, None).unwrap();
     let (_, rest) = page.html.split_once("<style>").unwrap();
     let (style, _) = rest.split_once("</style>").unwrap();
     assert_eq!(page.style_hash, format!("sha256-{}", STANDARD.encode(Sha256::digest(style.as_bytes()))));
+    let (_, rest) = page.html.split_once("<script>").unwrap();
+    let (script, _) = rest.split_once("</script>").unwrap();
+    assert_eq!(page.script_hash, format!("sha256-{}", STANDARD.encode(Sha256::digest(script.as_bytes()))));
 }
 
 #[test]
@@ -75,7 +99,7 @@ fn a_theme_decides_ink_and_color_scheme() {
         (Theme::Auto, "auto", "light dark"),
         (Theme::Transparent, "auto", "light dark"),
     ] {
-        let html = page(&sample::fresh(), PanelOptions { lang: Lang::Vi, theme });
+        let html = page(&sample::fresh(), look(Lang::Vi, theme));
         assert_has(
             &html,
             &[
@@ -146,8 +170,8 @@ fn a_stale_figure_is_grey_without_change_and_its_time_is_absolute() {
         &html,
         &[
             r#"<span class="bgia-lead bgia-old">139,50</span> <span class="bgia-chg">&nbsp;</span>"#,
-            r#"<td class="bgia-old" translate="no"><span class="bgia-whole">25.880</span></td>"#,
-            r#"<td class="bgia-old" translate="no">157<small>,60</small></td>"#,
+            r#"<td class=" bgia-old" translate="no" data-s="0"><span class="bgia-whole">25.880</span></td>"#,
+            r#"<td class=" bgia-old" translate="no" data-s="0">157<small>,60</small></td>"#,
             r#"<b>Dữ liệu cũ</b>, từ <time datetime="2026-09-30T07:05:00+07:00">07:05 30/09</time></span></li>"#,
         ],
     );
@@ -214,7 +238,7 @@ fn a_borrowed_figure_carries_the_letter_of_its_foot_line() {
     assert_has(
         &html,
         &[
-            r#"<td translate="no"><sup aria-hidden="true">a</sup>4,75<span class="bgia-vh"> qua CafeF</span></td>"#,
+            r#"<td translate="no" data-s="2"><sup aria-hidden="true">a</sup>4,75<span class="bgia-vh"> qua CafeF</span></td>"#,
             r#"<li><span class="bgia-src"><sup>a</sup> <a href="https://ocb.com.vn/vi/cong-cu/lai-suat" rel="nofollow noopener">OCB</a> qua <a href="https://cafef.vn/" rel="nofollow noopener">CafeF</a></span><span class="bgia-when"> · ngày "#,
             r#"<a href="https://giavang.doji.vn/" rel="nofollow noopener">DOJI</a> qua <a href="https://www.vang.today/" rel="nofollow noopener">vang.today</a>"#,
             r#"<td class="bgia-none"><span aria-hidden="true">–</span><span class="bgia-vh">không niêm yết</span></td>"#,
@@ -265,7 +289,6 @@ fn sections_without_columns_or_rows_are_left_out() {
 fn text_and_addresses_of_sources_cannot_break_out() {
     let hostile = r#""><script>alert(1)</script><b x='"#;
     let mut panel = sample::panel("borrowed");
-    panel.home = "javascript:alert(1)".to_owned();
     panel.gold.houses[0] = hostile.to_owned();
     panel.fx.rows[0].code = hostile.to_owned();
     panel.deposits.banks[0] = hostile.to_owned();
@@ -277,8 +300,10 @@ fn text_and_addresses_of_sources_cannot_break_out() {
     panel.fx.foot[0].url = "https://x.example/?a=1&b=\"c".to_owned();
     panel.fx.foot[0].state =
         FootState::Held { what: Some(hostile.to_owned()), since: "2026-09-30T02:12:00Z".parse().unwrap() };
-    let html = page(&panel, VI);
-    assert_lacks(&html, &["<script", "javascript:", "\">\">", "<b x"]);
+    let widget = Widget { home: "javascript:alert(1)".to_owned(), ..around(&panel) };
+    let html = widgets::page(&widget, &VI, None).unwrap().html;
+    assert_eq!(html.matches("<script").count(), 1, "ours");
+    assert_lacks(&html, &["<script>alert", "javascript:", "\">\">", "<b x"]);
     assert_has(&html, &["&#60;script&#62;", r#"href="https://x.example/?a=1&#38;b=&#34;c""#]);
 }
 
@@ -330,7 +355,7 @@ fn many_columns_are_of_equal_width_and_scroll_only_from_five() {
 #[test]
 fn the_demand_term_is_named_and_not_numbered() {
     let mut panel = sample::fresh();
-    panel.deposits.rows[0].months = 0;
+    panel.deposits.rows[0].term = Term::Demand;
     assert_has(&panel_fragment(&panel, &VI).unwrap(), &["Không kỳ hạn</th>"]);
     assert_has(&panel_fragment(&panel, &EN).unwrap(), &["Demand</th>"]);
 }
