@@ -83,6 +83,10 @@ pub(super) fn read(
     kind: Kind,
     query: &str,
 ) -> Result<(Form, Options), Vec<WrongParameter>> {
+    // What most ask for.
+    if query.is_empty() {
+        return Ok((form, Options::of(kind)));
+    }
     let houses = |kind| crate::filter::houses(&snapshot.feeds, kind);
     let options = Options::read(kind, pairs(query), &houses, &site.presets);
     let mut form = form;
