@@ -64,12 +64,14 @@ impl Encoded {
         Self::with(own, body.as_ref(), BROTLI_BEST)
     }
 
+    /// What is compressed already.
+    #[must_use]
+    pub fn as_it_is(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>) -> Self {
+        Self { identity: Variant::new(&headers(own), None, body.as_ref()), gzip: None, brotli: None }
+    }
+
     fn with(own: Vec<(HeaderName, HeaderValue)>, body: &[u8], quality: i32) -> Self {
-        let mut headers: HeaderMap = ALWAYS.into_iter().collect();
-        // Later ones replace: a page's own policy stands instead of the common one, not beside it.
-        for (name, value) in own {
-            headers.insert(name, value);
-        }
+        let headers = headers(own);
         let smaller = |name: &'static str, bytes: Option<Vec<u8>>| {
             let bytes = bytes.filter(|bytes| bytes.len() < body.len())?;
             Some(Variant::new(&headers, Some(HeaderValue::from_static(name)), &bytes))
@@ -204,6 +206,15 @@ impl Encoded {
         .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, variant)| variant)
     }
+}
+
+fn headers(own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
+    let mut headers: HeaderMap = ALWAYS.into_iter().collect();
+    // Later ones replace: a page's own policy stands instead of the common one, not beside it.
+    for (name, value) in own {
+        headers.insert(name, value);
+    }
+    headers
 }
 
 impl Variant {

@@ -170,7 +170,7 @@ impl Site {
             Form::Png(scale) => {
                 let picture = widgets::picture(&laid, &options.look);
                 let png = widgets::png(&picture, scale).inspect_err(|error| failed(error)).ok()?;
-                Some(Encoded::new(included("image/png"), png))
+                Some(Encoded::as_it_is(included("image/png"), png))
             }
         }
     }

@@ -35,8 +35,8 @@ const refresh = async (address, feed) => {
   try {
     const answer = await fetch(address, { __proto__: null, cache: feed.text ? 'no-cache' : 'default', credentials: 'omit', referrerPolicy: 'no-referrer' });
     pause = Math.max(pause, /max-age=(\d+)/.exec(answer.headers.get('cache-control'))?.[1] ?? 0);
-    const text = answer.ok ? await answer.text() : feed.text;
-    if (text !== feed.text) {
+    const text = await answer.text();
+    if (answer.ok && text !== feed.text) {
       feed.tree = JSON.parse(text);
       feed.text = text;
       for (const element of feed.elements) element.show(feed);

@@ -30,7 +30,7 @@ pub use crate::{
     height::{Width, height},
     i18n::heading,
     options::{Accent, Lang, Look, Theme, UnknownValue},
-    picture::{Picture, PictureError, Scale, picture, png},
+    picture::{Picture, PictureError, Scale, picture, pixels::png},
 };
 
 /// A widget could not be laid out.
