@@ -97,10 +97,10 @@ fn section_height(section: &Section, look: &Look, width: Width, first: bool, in_
     let head = 18 * head_lines(section, column - if look.is_transparent() { 0 } else { 24 }, width) + 2;
     let padding = if look.compact || !width.is_middle() { 6 } else { 8 };
     let lines = |row: &view::Row| match section.layout {
+        Layout::Products if row_has_place(row) => 36,
         Layout::Products if look.compact => 20,
         // The change under the price; beside it where there is room, with the sparkline.
         Layout::Products if !width.is_wide() => 36,
-        Layout::Products if row_has_place(row) => 36,
         Layout::Products => 24,
         Layout::Matrix if matches!(row.label, Label::Side(_)) => lead(section, look, width, in_panel),
         Layout::Matrix | Layout::Rates => 20,

@@ -52,6 +52,8 @@ pub(crate) struct Words {
     /// What the rule under a rate means, and where its deposits are opened.
     pub(crate) best: &'static str,
     pub(crate) best_mark: &'static str,
+    /// The same where the mark is of another colour.
+    pub(crate) best_mark_plain: &'static str,
     pub(crate) best_meaning: &'static str,
     pub(crate) not_compared: &'static str,
     pub(crate) not_compared_old: &'static str,
@@ -117,6 +119,7 @@ static VI: Words = Words {
 
     best: "cao nhất",
     best_mark: "Gạch vàng",
+    best_mark_plain: "Gạch chân",
     best_meaning: ": cao nhất mỗi kỳ hạn.",
     not_compared: "Chưa so sánh: số liệu ",
     not_compared_old: " cũ.",
@@ -188,6 +191,7 @@ static EN: Words = Words {
 
     best: "highest",
     best_mark: "Gold rule",
+    best_mark_plain: "Underlined",
     best_meaning: ": highest for the term.",
     not_compared: "Not compared: ",
     not_compared_old: " is old.",

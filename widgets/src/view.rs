@@ -71,6 +71,13 @@ impl Section {
         self.layout == Layout::Matrix && self.heads.len() >= SCROLLS
     }
 
+    /// Without the columns that tell of changes; those under a price are hidden by the style.
+    fn without_changes(&mut self) {
+        self.heads.retain(|head| head.level != Level::Wide);
+        let rows = self.groups.iter_mut().flat_map(|group| &mut group.rows);
+        rows.for_each(|row| row.cells.retain(|cell| matches!(cell, Cell::Figure(_))));
+    }
+
     /// Columns with the first one.
     pub(crate) fn columns(&self) -> usize {
         self.heads.len() + 1
@@ -421,10 +428,13 @@ pub(crate) fn view(widget: &Widget, look: &Look) -> View {
         }
         Content::Ticker(content) => tape = Some(self::tape(content, look.motion, words, lang)),
     }
-    if let Some(tape) = &mut tape
-        && look.compact
-    {
-        tape.items.iter_mut().for_each(|item| item.change = None);
+    if look.compact {
+        sections.iter_mut().for_each(Section::without_changes);
+        tape.iter_mut().flat_map(|tape| &mut tape.items).for_each(|item| item.change = None);
+    }
+    if look.accent.is_some() {
+        let notes = sections.iter_mut().filter_map(|section| section.note.as_mut());
+        notes.filter(|note| note.mark.is_some()).for_each(|note| note.mark = Some(words.best_mark_plain));
     }
     View { kind: widget.content.kind(), recorded: widget.recorded, home, linked: look.link, sections, tape }
 }
