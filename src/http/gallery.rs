@@ -255,9 +255,9 @@ impl Site {
             .filter(|kind| **kind != chosen)
             .filter_map(|kind| Options::read(*kind, lang.iter().cloned(), &houses, &self.presets).ok())
             .map(|options| {
-                // As wide as a column of the page at least; the tape runs through all of them.
-                let (width, class) = if options.kind == Kind::Ticker { (1152, "wide") } else { (357, "") };
-                self.live(snapshot, &options, width, class)
+                // At its highest: columns are about as wide, and the tape is narrow on a phone only.
+                let class = if options.kind == Kind::Ticker { "wide" } else { "" };
+                self.live(snapshot, &options, 357, class)
             })
             .collect()
     }
