@@ -249,6 +249,12 @@ impl Filter {
         &self.providers
     }
 
+    /// Whether rates for these customers are in the selection.
+    #[must_use]
+    pub fn keeps_customer(&self, customer: Customer) -> bool {
+        self.customers.is_empty() || self.customers.contains(&customer)
+    }
+
     /// Whether a feed of this provider is in the selection.
     #[must_use]
     pub fn keeps_provider(&self, provider: &str) -> bool {

@@ -335,6 +335,20 @@ impl<'a> Shop<'a> {
         self.asked(Kind::Deposit).unwrap_or_else(configured)
     }
 
+    /// The rate for a term: of the asked channel, or of a stand-in that states none.
+    fn deposit(&self, feed: &'a ServedFeed, term: Term, channel: Option<Channel>) -> Option<&'a Served> {
+        let at = |wanted: Option<Channel>, place: Option<&str>| {
+            feed.quotes.iter().find(|served| {
+                matches!(&served.kept.quote, Quote::Deposit(deposit)
+                    if deposit.term == term && deposit.channel == wanted && deposit.place.as_deref() == place
+                        && self.options.filter.keeps_customer(deposit.customer))
+            })
+        };
+        most_current(
+            [channel, None].iter().flat_map(|wanted| PLACES.iter().filter_map(|place| at(*wanted, *place))),
+        )
+    }
+
     fn deposits(&self, picks: &Picks) -> DepositTable {
         let Some(pick) = &picks.deposits else {
             return DepositTable { banks: Vec::new(), channel: None, rows: Vec::new(), foot: Vec::new() };
@@ -352,7 +366,7 @@ impl<'a> Shop<'a> {
         let feeds = self.deposit_feeds(pick);
         let cells: Vec<Vec<Option<&Served>>> = feeds
             .iter()
-            .map(|feed| terms.iter().map(|term| deposit(feed, *term, channel)).collect())
+            .map(|feed| terms.iter().map(|term| self.deposit(feed, *term, channel)).collect())
             .collect();
         let borrowed = |served: &Served| served.source.via.is_some();
         let mut feet = Feet::new(self.snapshot.recorded);
@@ -425,7 +439,7 @@ impl<'a> Shop<'a> {
             let channel = self.channel(pick);
             for term in self.terms(pick) {
                 for feed in self.deposit_feeds(pick) {
-                    let served = deposit(feed, term, channel);
+                    let served = self.deposit(feed, term, channel);
                     let foot = feet.of(feed, served);
                     let rate = |quote: &Quote| match quote {
                         Quote::Deposit(deposit) => Some(deposit.rate_percent),
@@ -479,19 +493,6 @@ fn rate(quote: &Quote, side: fn(&providers::Fx) -> Option<Decimal>) -> Option<De
 fn rates<'a>(feed: &'a ServedFeed, code: &str) -> Option<&'a Served> {
     feed.quotes.iter().find(
         |served| matches!(&served.kept.quote, Quote::Fx(fx) if fx.currency == code && fx.variant.is_none()),
-    )
-}
-
-/// The rate for a term: of the asked channel, or of a stand-in that states none.
-fn deposit(feed: &ServedFeed, term: Term, channel: Option<Channel>) -> Option<&Served> {
-    let at = |wanted: Option<Channel>, place: Option<&str>| {
-        feed.quotes.iter().find(|served| {
-            matches!(&served.kept.quote, Quote::Deposit(deposit)
-                if deposit.term == term && deposit.channel == wanted && deposit.place.as_deref() == place)
-        })
-    };
-    most_current(
-        [channel, None].iter().flat_map(|wanted| PLACES.iter().filter_map(|place| at(*wanted, *place))),
     )
 }
 

@@ -242,6 +242,8 @@ async fn options_choose_what_is_shown_and_a_wrong_value_is_told() {
     assert!(gold.contains("nghìn đ/chỉ") && gold.contains("TP.HCM") && gold.contains("14.200"), "{gold}");
     let deposits = shown("/fragments/deposits?terms=12,demand&providers=bidv").await;
     assert!(deposits.contains("Không kỳ hạn") && !deposits.contains("OCB"), "{deposits}");
+    let corporate = shown("/fragments/deposits?customer=corporate").await;
+    assert!(corporate.contains("không niêm yết") && !corporate.contains("5,90"), "{corporate}");
     assert_eq!(shown("/fragments/fx?rows=2").await.matches("Đô la").count(), 1, "USD and EUR");
     assert!(!shown("/fragments/panel?link=0").await.contains("<a href=\"http://127.0.0.1:8080/\""));
     let moving = house.get("/fragments/ticker?motion=scroll").await.text().await.unwrap();
