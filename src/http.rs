@@ -132,6 +132,7 @@ pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
         .route("/embed/{name}", get(widget::asset))
         .route("/embed/{version}/{name}", get(widget::asset))
         .route("/oembed", get(widget::oembed))
+        .route("/robots.txt", get(pages::robots))
         .merge(api)
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })

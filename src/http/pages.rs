@@ -52,7 +52,7 @@ pub(super) fn page(
 
 /// A page whose style and script are files of their own.
 pub(super) fn html(body: &str) -> Encoded {
-    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     let mut headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
     headers.extend(never_framed());
     headers.push((header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)));
@@ -106,6 +106,13 @@ pub(super) async fn asset(State(site): State<Arc<Site>>, request: Request) -> Re
         }),
         None => Problem::not_found(request.uri()).into_response(),
     }
+}
+
+/// `GET /robots.txt`: the gallery and the reference may be found; widgets say themselves that they are parts of pages.
+pub(super) async fn robots(State(site): State<Arc<Site>>, request: Request) -> Response {
+    page(&site, request, "robots.txt", CachePolicy::Program, || {
+        Some(data("text/plain; charset=utf-8", "User-agent: *\nDisallow:\n"))
+    })
 }
 
 /// `GET /v1`

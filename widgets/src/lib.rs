@@ -66,8 +66,6 @@ struct Body<'a> {
     tape: Option<&'a view::TapeView>,
     /// What scripts write when a copy grows old in somebody's cache.
     late: Option<String>,
-    /// Level of the sections' titles.
-    level: u8,
     /// Attributes of every link.
     link: &'a str,
 }
@@ -87,7 +85,7 @@ struct WholePage<'a> {
     body: &'a Body<'a>,
 }
 
-fn body<'a>(view: &'a View, look: &Look, level: u8, link: &'a str) -> Body<'a> {
+fn body<'a>(view: &'a View, look: &Look, link: &'a str) -> Body<'a> {
     let words = i18n::words(look.lang);
     let feet = view.sections.iter().flat_map(|section| &section.foot);
     let mut feet = feet.chain(view.tape.iter().flat_map(|tape| &tape.foot));
@@ -103,7 +101,6 @@ fn body<'a>(view: &'a View, look: &Look, level: u8, link: &'a str) -> Body<'a> {
         late: feet.any(|line| line.until.is_some()).then(|| {
             [words.stale, words.stale_from, words.expired, words.expired_since, words.no_figure].join("|")
         }),
-        level,
         link,
     }
 }
@@ -116,7 +113,7 @@ fn body<'a>(view: &'a View, look: &Look, level: u8, link: &'a str) -> Body<'a> {
 pub fn page(widget: &Widget, look: &Look, oembed: Option<&str>) -> Result<Page, Error> {
     let view = view::view(widget, look);
     // In a frame a click must not load a bank's page where the board was.
-    let body = body(&view, look, 2, r#"rel="nofollow noopener" target="_blank""#);
+    let body = body(&view, look, r#"rel="nofollow noopener" target="_blank""#);
     let style = assets::page_style(view.kind, look.accent);
     let script = &assets::FRAME_SCRIPT;
     let html = WholePage {
@@ -141,7 +138,7 @@ pub fn page(widget: &Widget, look: &Look, oembed: Option<&str>) -> Result<Page, 
 /// When the template engine fails, which takes a failing writer.
 pub fn fragment(widget: &Widget, look: &Look) -> Result<String, Error> {
     let view = view::view(widget, look);
-    Ok(body(&view, look, 3, r#"rel="nofollow noopener""#).render()?)
+    Ok(body(&view, look, r#"rel="nofollow noopener""#).render()?)
 }
 
 /// The same for the custom element, as JSON: the style that this widget needs beside the element's own, and the tree
@@ -152,6 +149,6 @@ pub fn fragment(widget: &Widget, look: &Look) -> Result<String, Error> {
 /// When the template engine fails, which takes a failing writer.
 pub fn tree(widget: &Widget, look: &Look) -> Result<String, Error> {
     let view = view::view(widget, look);
-    let html = body(&view, look, 3, r#"rel="nofollow noopener" target="_blank""#).render()?;
+    let html = body(&view, look, r#"rel="nofollow noopener" target="_blank""#).render()?;
     Ok(serde_json::json!([assets::own_style(view.kind), tree::of(&html)]).to_string())
 }

@@ -586,7 +586,8 @@ fn fx_list(list: &FxList, named: bool, words: &'static Words, lang: Lang) -> Opt
     };
     let head = |word: &str, second, level| Head { second, level, hangs: true, ..Head::word(word) };
     Some(Section {
-        title: if named { format!("{} {}", words.fx, list.bank) } else { words.fx.to_owned() },
+        // Beside the unit there is room for one of both.
+        title: if named { list.bank.clone() } else { words.fx.to_owned() },
         unit: words.fx_unit.to_owned(),
         as_of: as_of(&list.foot, lang),
         corner: Corner::Currency,
