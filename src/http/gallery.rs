@@ -318,7 +318,7 @@ impl Site {
                 title: t.picture,
                 facts: format!("{} · {}", t.picture_for, sizes.picture),
                 code: format!(
-                    "<a href=\"{href}\"><img src=\"{picture}\" srcset=\"{double} 2x\" width=\"{drawn_wide}\" height=\"{drawn_high}\" alt=\"{title}\" referrerpolicy=\"no-referrer\"></a>"
+                    "<a href=\"{href}\"><img src=\"{picture}\" srcset=\"{double} 2x\" width=\"{drawn_wide}\" height=\"{drawn_high}\" alt=\"{title}\" referrerpolicy=\"no-referrer\" style=\"display:block\"></a>"
                 ),
                 policy: Some(format!("img-src {origin}")),
                 pinned: None,

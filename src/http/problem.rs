@@ -302,7 +302,7 @@ impl Problem {
     }
 }
 
-/// All but the body: see [`Problem::told`].
+/// All but the body: see `Problem::told`.
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let mut response = self.status().into_response();

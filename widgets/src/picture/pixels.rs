@@ -39,7 +39,7 @@ pub(super) const FONT: &str = "Noto Sans";
 /// A drawing as PNG with a palette: the same bytes for the same drawing.
 ///
 /// # Errors
-/// When the drawing is not one of [`picture`], or too large for the memory.
+/// When the drawing is not one of [`super::picture()`], or too large for the memory.
 pub fn png(picture: &Picture, scale: Scale) -> Result<Vec<u8>, PictureError> {
     let tree = usvg::Tree::from_str(&picture.svg, &OPTIONS)?;
     let width = picture.width.saturating_mul(scale.pixels());
