@@ -279,15 +279,14 @@ pub struct Preset {
     pub widget: widgets::model::Kind,
     /// As a query would have them.
     pub options: Vec<(String, String)>,
-    /// Who may show it in a frame; empty: everybody.
-    pub frame_ancestors: Vec<String>,
+    /// Who may show it in a frame, `None` being everybody and an empty list nobody.
+    pub frame_ancestors: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
 struct RawPreset {
     widget: String,
-    #[serde(default)]
-    frame_ancestors: Vec<String>,
+    frame_ancestors: Option<Vec<String>>,
     #[serde(flatten)]
     options: BTreeMap<String, toml::Value>,
 }
@@ -505,6 +504,26 @@ mod tests {
                 "2027-02-05..2027-02-11",
             ),
             ("[presets.x]\nwidget = \"clock\"", "banggia.toml:2: presets.x.widget: ", "panel"),
+            (
+                "[presets.x]\nwidget = \"fx\"\nthem = \"dark\"",
+                "banggia.toml:3: unknown key presets.x.them",
+                "presets.x.theme",
+            ),
+            (
+                "[presets.x]\nwidget = \"fx\"\naccent = \"red\"",
+                "banggia.toml:3: presets.x.accent: ",
+                "RRGGBB",
+            ),
+            (
+                "[presets.x]\nwidget = \"fx\"\nframe_ancestors = [\"https://*\"]",
+                "banggia.toml:3: presets.x.frame_ancestors: ",
+                "https://example.vn",
+            ),
+            (
+                "[widgets.fx]\nfx = { provider = \"bidv\", currencies = [\"XYZ\"] }",
+                "banggia.toml:2: widgets.fx.fx.currencies: ",
+                "USD",
+            ),
             (
                 "[server]\ntrusted_proxies = [\"nope\"]",
                 "banggia.toml:2: server.trusted_proxies",

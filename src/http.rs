@@ -168,6 +168,9 @@ pub fn ops(site: Arc<Site>) -> Router {
 /// Prefixes whose answers may be framed or embedded anywhere; they set their own policy.
 const EMBEDDABLE: &str = "/widgets/";
 
+/// Prefixes whose answers any page may load.
+const INCLUDED: [&str; 3] = ["/fragments/", "/images/", "/embed/"];
+
 /// Policy of what is no page and belongs into no other.
 const NEVER_FRAMED: &str = "default-src 'none'; frame-ancestors 'none'";
 
@@ -246,6 +249,10 @@ async fn every_answer(
     set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     if unchanged {
         return response;
+    }
+    if INCLUDED.iter().any(|folder| uri.path().starts_with(folder)) {
+        let (name, value) = for_any_page();
+        set(name, value);
     }
     // Pages bring their own policy; this is for errors in their place.
     if uri.path().starts_with(EMBEDDABLE) {

@@ -259,7 +259,7 @@ mod tests {
                 ("theme".to_owned(), "dark".to_owned()),
                 ("currencies".to_owned(), "USD,EUR".to_owned()),
             ],
-            frame_ancestors: Vec::new(),
+            frame_ancestors: None,
         };
         let presets = BTreeMap::from([("sidebar".to_owned(), preset)]);
         let pairs = url::form_urlencoded::parse(query.as_bytes())

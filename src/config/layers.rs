@@ -98,8 +98,15 @@ impl Layers {
     }
 
     fn unknown(&self, key: &str) -> String {
-        let nearest = self.known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
-        format!("unknown key {key}; did you mean {}?", nearest.map_or("another", String::as_str))
+        // Options of a preset stand under a name that only the operator knows.
+        let preset = key.strip_prefix("presets.").and_then(|rest| rest.split_once('.'));
+        let own = preset.into_iter().flat_map(|(name, _)| {
+            let options = widget::preset_options().chain(["widget", "frame_ancestors"]);
+            options.map(move |option| format!("presets.{name}.{option}"))
+        });
+        let nearest =
+            self.known.iter().cloned().chain(own).min_by_key(|known| strsim::damerau_levenshtein(known, key));
+        format!("unknown key {key}; did you mean {}?", nearest.as_deref().unwrap_or("another"))
     }
 
     pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
@@ -278,11 +285,10 @@ impl Layers {
             }
         }
         for code in picks.fx.iter().flat_map(|fx| &fx.currencies) {
-            if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                problems.push(self.problem(
-                    &format!("{section}.fx.currencies"),
-                    &format!("\"{code}\" is not a currency code such as USD"),
-                ));
+            if !providers::CURRENCIES.contains(&code.as_str()) {
+                let allowed = providers::CURRENCIES.join(", ");
+                let why = format!("\"{code}\" is no currency that is quoted; allowed are {allowed}");
+                problems.push(self.problem(&format!("{section}.fx.currencies"), &why));
             }
         }
     }
@@ -310,7 +316,7 @@ impl Layers {
                 let why = format!("\"{}\" is no widget; allowed are {allowed}", raw.widget);
                 problems.push(self.problem(&key("widget"), &why));
             }
-            for ancestor in raw.frame_ancestors.iter().filter(|ancestor| !is_ancestor(ancestor)) {
+            for ancestor in raw.frame_ancestors.iter().flatten().filter(|ancestor| !is_ancestor(ancestor)) {
                 let why = format!("\"{ancestor}\" is neither an origin such as https://example.vn nor *");
                 problems.push(self.problem(&key("frame_ancestors"), &why));
             }
@@ -356,7 +362,7 @@ fn as_query(value: &Value) -> Option<String> {
 fn is_ancestor(text: &str) -> bool {
     let origin =
         || Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text.trim_end_matches('/'));
-    text == "*" || (text.starts_with("http") && origin())
+    text == "*" || (text.starts_with("http") && !text.contains('*') && origin())
 }
 
 /// A header that usually carries a key.

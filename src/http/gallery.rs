@@ -109,6 +109,8 @@ struct Snippet {
     code: String,
     /// What a strict policy has to allow.
     policy: Option<String>,
+    /// For pages that allow no style in the markup.
+    rule: Option<String>,
     /// Address and hash for those who pin what they load.
     pinned: Option<(String, String)>,
 }
@@ -291,6 +293,7 @@ impl Site {
                     kind.as_str(),
                 ),
                 policy: Some(format!("script-src {origin}; connect-src {origin}")),
+                rule: Some(format!("bang-gia {{ display: block; min-height: {height}px }}")),
                 pinned: pinned(&SCRIPT),
             },
             Snippet {
@@ -300,6 +303,7 @@ impl Site {
                     "<iframe src=\"{href}\" title=\"{title}\" width=\"{width}\" height=\"{height}\" loading=\"lazy\" referrerpolicy=\"no-referrer\" frameborder=\"0\"></iframe>"
                 ),
                 policy: Some(format!("frame-src {origin}")),
+                rule: None,
                 pinned: None,
             },
             Snippet {
@@ -312,6 +316,7 @@ impl Site {
                     safe(&options.under("/banggia/fragments/", "")),
                 ),
                 policy: Some(format!("style-src {origin}")),
+                rule: None,
                 pinned: pinned(&STYLE),
             },
             Snippet {
@@ -321,6 +326,7 @@ impl Site {
                     "<a href=\"{href}\"><img src=\"{picture}\" srcset=\"{double} 2x\" width=\"{drawn_wide}\" height=\"{drawn_high}\" alt=\"{title}\" referrerpolicy=\"no-referrer\" style=\"display:block\"></a>"
                 ),
                 policy: Some(format!("img-src {origin}")),
+                rule: Some("img { display: block }".to_owned()),
                 pinned: None,
             },
             Snippet {
@@ -328,6 +334,7 @@ impl Site {
                 facts: t.oembed_for.to_owned(),
                 code: page.clone(),
                 policy: Some(format!("frame-src {origin}")),
+                rule: None,
                 pinned: None,
             },
             Snippet {
@@ -337,6 +344,7 @@ impl Site {
                     "<script async custom-element=\"amp-iframe\" src=\"https://cdn.ampproject.org/v0/amp-iframe-0.1.js\"></script>\n<amp-iframe src=\"{href}\" title=\"{title}\" width=\"{width}\" height=\"{height}\" layout=\"fixed\" sandbox=\"allow-scripts allow-popups\" frameborder=\"0\" resizable>\n  <amp-img src=\"{picture}\" width=\"{drawn_wide}\" height=\"{drawn_high}\" layout=\"fixed\" alt=\"{title}\" placeholder></amp-img>\n  <div overflow tabindex=\"0\" role=\"button\" aria-label=\"{title}\">{title}</div>\n</amp-iframe>"
                 ),
                 policy: None,
+                rule: None,
                 pinned: None,
             },
         ]
@@ -423,6 +431,7 @@ struct Texts {
     copied: &'static str,
     policy: &'static str,
     pin: &'static str,
+    strict: &'static str,
 
     others: &'static str,
     in_use: &'static str,
@@ -488,6 +497,7 @@ static VI: Texts = Texts {
     copied: "Đã sao chép",
     policy: "Content-Security-Policy",
     pin: "Ghim phiên bản (SRI)",
+    strict: "Nếu trang cấm style trong thẻ: bỏ style, đặt vào tệp CSS",
 
     others: "Các tiện ích khác",
     in_use: "Nguồn đang dùng",
@@ -552,6 +562,7 @@ static EN: Texts = Texts {
     copied: "Copied",
     policy: "Content-Security-Policy",
     pin: "Pinned version (SRI)",
+    strict: "Where the page forbids style attributes: leave it out, and in a style sheet",
 
     others: "The other widgets",
     in_use: "Sources in use",

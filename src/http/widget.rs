@@ -31,6 +31,8 @@ use crate::{
 
 /// For how many seconds others may keep what oEmbed says: sizes change with the program.
 const CACHE_AGE: u32 = 3600;
+/// Room for lines that break where a frame is narrower than a widget is laid out for.
+const NARROW: u32 = 60;
 
 /// A way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +146,11 @@ impl Site {
                     .inspect_err(|error| failed(error))
                     .ok()?;
                 let preset = options.preset.as_ref().and_then(|name| self.presets.get(name));
-                let ancestors = preset.map(|preset| preset.frame_ancestors.join(" ")).unwrap_or_default();
-                let ancestors = if ancestors.is_empty() { "*" } else { &ancestors };
+                let ancestors = match preset.and_then(|preset| preset.frame_ancestors.as_ref()) {
+                    None => "*".to_owned(),
+                    Some(nobody) if nobody.is_empty() => "'none'".to_owned(),
+                    Some(ancestors) => ancestors.join(" "),
+                };
                 let policy = format!(
                     "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'; frame-ancestors {ancestors}",
                     page.style_hash, page.script_hash
@@ -292,8 +297,13 @@ pub(super) async fn oembed(State(site): State<Arc<Site>>, request: Request) -> R
         Err(wrong) => return Problem::parameters(&uri, wrong).into_response(),
     };
     let width = Width::new(widest.unwrap_or(Width::of(kind).pixels()).min(Width::of(kind).pixels()));
-    let height = site.height(&snapshot, &options, width).min(highest.unwrap_or(u32::MAX));
-    // No wider than asked for, even where that is narrower than a widget is laid out for.
+    // Narrower than a widget is laid out for, its lines break.
+    let narrow = widest.is_some_and(|widest| widest < width.pixels());
+    let whole = site.height(&snapshot, &options, width) + if narrow { NARROW } else { 0 };
+    let height = whole.min(highest.unwrap_or(u32::MAX));
+    // What does not fit can be reached.
+    let scrolling = if narrow || height < whole { "auto" } else { "no" };
+    // No wider than asked for.
     let width = width.pixels().min(widest.unwrap_or(u32::MAX));
     let (title, address) = (widgets::heading(kind, options.look.lang), site.at(&options.path()));
     let (safe_title, safe_address) = (escape(title), escape(&address));
@@ -305,7 +315,7 @@ pub(super) async fn oembed(State(site): State<Arc<Site>>, request: Request) -> R
         title: title.to_owned(),
         cache_age: CACHE_AGE,
         html: format!(
-            "<blockquote><a href=\"{safe_address}\">{safe_title}</a></blockquote><iframe src=\"{safe_address}\" title=\"{safe_title}\" width=\"{width}\" height=\"{height}\" frameborder=\"0\" scrolling=\"no\" loading=\"lazy\" referrerpolicy=\"no-referrer\"></iframe>"
+            "<blockquote><a href=\"{safe_address}\">{safe_title}</a></blockquote><iframe src=\"{safe_address}\" title=\"{safe_title}\" width=\"{width}\" height=\"{height}\" frameborder=\"0\" scrolling=\"{scrolling}\" loading=\"lazy\" referrerpolicy=\"no-referrer\"></iframe>"
         ),
         width,
         height,

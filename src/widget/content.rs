@@ -7,8 +7,8 @@ use providers::{AsOf, Channel, Kind, Quote, Term, WeightUnit, convert_weight};
 use rust_decimal::Decimal;
 use widgets::model::{
     self, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxRow, FxTable,
-    GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Panel, Product, Status as Look, Tape, TapeItem,
-    TapeWhat, When, Widget,
+    GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Panel, Product, Status as Look, Tape,
+    TapeItem, TapeWhat, When, Widget,
 };
 
 use super::Options;
@@ -216,10 +216,17 @@ impl<'a> Shop<'a> {
         let (_, unit) = self.unit();
         let mut table =
             GoldTable { unit, houses: Vec::new(), buy: Vec::new(), sell: Vec::new(), foot: Vec::new() };
-        for (feed, product) in self.gold(picks) {
+        let columns = self.gold(picks);
+        let usual = |feed: &ServedFeed, product: &Product| {
+            feed.state.feed.required.first() == Some(&&*product.id) && product.place.is_none()
+        };
+        // A figure whose product is not said is that of the bar, or of nobody knows what.
+        let plain = columns.iter().all(|(feed, product)| usual(feed, product));
+        for (feed, product) in columns {
             let served = feed.gold(&product.id, product.place.as_deref());
             let (buy, sell) = self.gold_figures(feed, served, feet.of(feed, served));
-            table.houses.push(feed.state.institution.label.to_owned());
+            let house = feed.state.institution.label.to_owned();
+            table.houses.push(GoldColumn { house, product: (!plain).then_some(product) });
             table.buy.push(buy);
             table.sell.push(sell);
         }
@@ -344,9 +351,9 @@ impl<'a> Shop<'a> {
                         && self.options.filter.keeps_customer(deposit.customer))
             })
         };
-        most_current(
-            [channel, None].iter().flat_map(|wanted| PLACES.iter().filter_map(|place| at(*wanted, *place))),
-        )
+        // A source that states no channel stands in at the counter, not where something else is asked for.
+        let channels = if channel == Some(Channel::Counter) { vec![channel, None] } else { vec![channel] };
+        most_current(channels.iter().flat_map(|wanted| PLACES.iter().filter_map(|place| at(*wanted, *place))))
     }
 
     fn deposits(&self, picks: &Picks) -> DepositTable {
@@ -429,7 +436,7 @@ impl<'a> Shop<'a> {
                 };
                 items.push(TapeItem {
                     what: TapeWhat::Currency(code),
-                    buy: Some(side(|fx| fx.buy_cash.or(fx.buy_transfer))),
+                    buy: Some(side(|fx| fx.buy_transfer.or(fx.buy_cash))),
                     sell: side(|fx| fx.sell),
                     house: signature(feed.state.institution).to_owned(),
                 });
@@ -507,7 +514,16 @@ fn course(feed: &ServedFeed, served: &Served) -> Vec<(Timestamp, Decimal)> {
 
 /// Whose figures, and how old: the line tells of the worst that is shown, so that it never sounds better than
 /// a figure above it.
+///
+/// Where the feed has nothing of what is shown, it tells of what the feed has.
 fn foot(feed: &ServedFeed, quotes: &[&Served], recorded: bool) -> Foot {
+    let first_hand: Vec<&Served> = feed.quotes.iter().filter(|served| served.source.via.is_none()).collect();
+    let all: Vec<&Served> = feed.quotes.iter().collect();
+    let quotes = match (quotes.is_empty(), first_hand.is_empty()) {
+        (false, _) => quotes,
+        (true, false) => &first_hand,
+        (true, true) => &all,
+    };
     let via = quotes
         .iter()
         .find_map(|served| served.source.via)

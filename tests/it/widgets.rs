@@ -242,6 +242,17 @@ async fn options_choose_what_is_shown_and_a_wrong_value_is_told() {
     assert!(gold.contains("nghìn đ/chỉ") && gold.contains("TP.HCM") && gold.contains("14.200"), "{gold}");
     let deposits = shown("/fragments/deposits?terms=12,demand&providers=bidv").await;
     assert!(deposits.contains("Không kỳ hạn") && !deposits.contains("OCB"), "{deposits}");
+    // A column says what it is of where that is not the bar alone; a stand-in stands in at the counter only; a bank that
+    // does not quote what is asked for is not one that was never read.
+    let panel = shown("/fragments/panel?products=sjc-bar,ring-9999").await;
+    assert!(panel.contains("Vàng miếng SJC") && panel.contains("Nhẫn tròn 9999"), "{panel}");
+    let online = shown("/fragments/deposits?channel=online").await;
+    assert!(online.contains("Gửi trực tuyến") && !online.contains("CafeF"), "{online}");
+    let none = shown("/fragments/fx?providers=bidv&currencies=INR").await;
+    assert!(
+        none.contains("không niêm yết") && none.contains("BIDV · lúc") && !none.contains("Chưa có"),
+        "{none}"
+    );
     let corporate = shown("/fragments/deposits?customer=corporate").await;
     assert!(corporate.contains("không niêm yết") && !corporate.contains("5,90"), "{corporate}");
     assert_eq!(shown("/fragments/fx?rows=2").await.matches("Đô la").count(), 1, "USD and EUR");
@@ -270,6 +281,8 @@ async fn options_choose_what_is_shown_and_a_wrong_value_is_told() {
     ] {
         let response = house.get(path).await;
         assert_eq!(response.status(), 422, "{path}");
+        let shared = ["/fragments/", "/images/", "/widgets/"].iter().any(|folder| path.starts_with(folder));
+        assert_eq!(response.headers().contains_key("cross-origin-resource-policy"), shared, "{path}");
         let body = response.text().await.unwrap();
         assert!(
             body.contains(&format!("\"parameter\":\"{parameter}\"")) && !body.contains('<'),

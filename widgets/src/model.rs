@@ -126,14 +126,23 @@ impl GoldUnit {
 pub struct GoldTable {
     /// Of all figures.
     pub unit: GoldUnit,
-    /// Column heads: `Doji`, `TienPhongBank`.
-    pub houses: Vec<String>,
-    /// One figure a house.
+    /// Columns.
+    pub houses: Vec<GoldColumn>,
+    /// One figure a column.
     pub buy: Vec<Figure>,
     /// One figure a house.
     pub sell: Vec<Figure>,
     /// One line a source.
     pub foot: Vec<Foot>,
+}
+
+/// A column of gold prices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldColumn {
+    /// `Doji`, `TienPhongBank`
+    pub house: String,
+    /// What the prices are of; `None`: of the bar that the house is known for, and of nothing else.
+    pub product: Option<Product>,
 }
 
 /// Gold on its own: products under their house, buy and sell are columns.

@@ -10,8 +10,8 @@ use crate::{
     i18n::{self, Words, words},
     model::{
         Channel, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxTable,
-        GoldList, GoldRow, GoldTable, GoldUnit, Kind, Product, Status, Tape, TapeItem, TapeWhat, Term, When,
-        Widget,
+        GoldColumn, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Product, Status, Tape, TapeItem, TapeWhat,
+        Term, When, Widget,
     },
     options::{Lang, Look},
     spark::{self, Spark},
@@ -129,7 +129,7 @@ pub(crate) struct Head {
     /// The parts between which it may break.
     pub(crate) parts: Vec<String>,
     /// A second line.
-    pub(crate) second: Option<&'static str>,
+    pub(crate) second: Option<String>,
     pub(crate) level: Level,
     /// It ends where whole numbers end, not where fractions do.
     pub(crate) hangs: bool,
@@ -447,12 +447,20 @@ fn gold(table: &GoldTable, words: &'static Words, lang: Lang) -> Option<Section>
         label: Label::Side(label),
         cells: figures.iter().map(|figure| lead(figure, table.unit, words, lang)).collect(),
     };
+    let head = |column: &GoldColumn| Head {
+        second: column.product.as_ref().map(|product| {
+            let name = i18n::product(&product.id, lang);
+            let place = product.place.as_deref().map(|place| i18n::place(place, lang));
+            place.map_or(name.clone(), |place| format!("{name}, {place}"))
+        }),
+        ..Head::name(&column.house)
+    };
     Some(Section {
         title: words.gold.to_owned(),
         unit: words.gold_unit(table.unit).to_owned(),
         as_of: as_of(&table.foot, lang),
         corner: Corner::Nothing,
-        heads: table.houses.iter().map(|house| Head::name(house)).collect(),
+        heads: table.houses.iter().map(head).collect(),
         groups: vec![Group {
             house: None,
             rows: vec![row(words.buy, &table.buy), row(words.sell, &table.sell)],
@@ -584,7 +592,12 @@ fn fx_list(list: &FxList, named: bool, words: &'static Words, lang: Lang) -> Opt
             ],
         }
     };
-    let head = |word: &str, second, level| Head { second, level, hangs: true, ..Head::word(word) };
+    let head = |word: &str, second: Option<&str>, level| Head {
+        second: second.map(str::to_owned),
+        level,
+        hangs: true,
+        ..Head::word(word)
+    };
     Some(Section {
         // Beside the unit there is room for one of both.
         title: if named { list.bank.clone() } else { words.fx.to_owned() },

@@ -289,7 +289,7 @@ fn sections_without_columns_or_rows_are_left_out() {
 fn text_and_addresses_of_sources_cannot_break_out() {
     let hostile = r#""><script>alert(1)</script><b x='"#;
     let mut panel = sample::panel("borrowed");
-    panel.gold.houses[0] = hostile.to_owned();
+    panel.gold.houses[0].house = hostile.to_owned();
     panel.fx.rows[0].code = hostile.to_owned();
     panel.deposits.banks[0] = hostile.to_owned();
     panel.deposits.rows[1].rates[1].borrowed = Some(('<', hostile.to_owned()));

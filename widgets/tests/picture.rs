@@ -164,7 +164,7 @@ fn hostile_names_stay_text_and_fit() {
             rename(&mut widget.content, name);
             match &mut widget.content {
                 Content::Panel(panel) => {
-                    name.clone_into(&mut panel.gold.houses[0]);
+                    name.clone_into(&mut panel.gold.houses[0].house);
                     name.clone_into(&mut panel.deposits.banks[1]);
                 }
                 Content::Gold(list) => name.clone_into(&mut list.houses[0].name),

@@ -4,8 +4,8 @@ use jiff::{Timestamp, civil::date};
 use rust_decimal::{Decimal, dec};
 use widgets::model::{
     Channel, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxRow, FxTable,
-    GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Product, Status, Tape, TapeItem,
-    TapeWhat, Term, When, Widget,
+    GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Product, Status, Tape,
+    TapeItem, TapeWhat, Term, When, Widget,
 };
 
 /// The states a board can be in, by the names of the pages that show them.
@@ -32,6 +32,10 @@ fn none(foot: usize) -> Figure {
 
 fn foot(name: &str, url: &str, state: FootState) -> Foot {
     Foot { mark: None, name: name.to_owned(), url: url.to_owned(), via: None, state, until: None }
+}
+
+fn column(house: &str) -> GoldColumn {
+    GoldColumn { house: house.to_owned(), product: None }
 }
 
 fn doji() -> Foot {
@@ -80,7 +84,7 @@ pub(crate) fn fresh() -> Panel {
     Panel {
         gold: GoldTable {
             unit: GoldUnit::Luong,
-            houses: vec!["Doji".to_owned(), "TienPhongBank".to_owned()],
+            houses: vec![column("Doji"), column("TienPhongBank")],
             buy: vec![moved(dec!(139.5), dec!(0.5), 0), moved(dec!(139.2), dec!(0), 1)],
             sell: vec![moved(dec!(142.5), dec!(0.5), 0), moved(dec!(142.3), dec!(-0.2), 1)],
             foot: vec![doji(), tpbank()],
@@ -376,7 +380,7 @@ pub(crate) fn columns(count: usize) -> Panel {
     let mut panel = fresh();
     let names = ["Doji", "TienPhongBank", "PNJ", "SJC", "Phú Quý", "Bảo Tín Minh Châu"];
     let banks = ["BIDV", "OCB", "Vietcombank", "TienPhongBank", "Agribank", "VietinBank"];
-    panel.gold.houses = names.iter().take(count).map(|&name| name.to_owned()).collect();
+    panel.gold.houses = names.iter().take(count).map(|&name| column(name)).collect();
     panel.deposits.banks = banks.iter().take(count).map(|&name| name.to_owned()).collect();
     let widen = |figures: &mut Vec<Figure>| {
         let wide = figures.iter().cycle().take(count).cloned().enumerate();
@@ -386,7 +390,8 @@ pub(crate) fn columns(count: usize) -> Panel {
         let state = FootState::Fresh(When::On(date(2026, 9, 30)));
         names.iter().map(|name| foot(name, "https://bank.example/", state.clone())).collect()
     };
-    panel.gold.foot = feet(&panel.gold.houses);
+    let houses: Vec<String> = panel.gold.houses.iter().map(|column| column.house.clone()).collect();
+    panel.gold.foot = feet(&houses);
     panel.deposits.foot = feet(&panel.deposits.banks);
     widen(&mut panel.gold.buy);
     widen(&mut panel.gold.sell);

@@ -249,7 +249,7 @@ impl Drawing<'_> {
                 let hang = if head.hangs { hang() } else { 0 };
                 let parts = head.parts.iter().flat_map(|part| part.split_inclusive(' '));
                 let mut lines = QUIET.lines(parts, column - grid.gap - hang);
-                lines.extend(head.second.map(str::to_owned));
+                lines.extend(head.second.clone());
                 (self.left + end - hang, lines)
             })
             .collect();

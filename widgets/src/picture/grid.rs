@@ -54,7 +54,7 @@ impl Grid {
     /// What the heads need where they break between their parts only.
     pub(super) fn with_heads(section: &Section, needs: &[i32]) -> Vec<i32> {
         let widest = |head: &Head| {
-            let parts = head.parts.iter().map(String::as_str).chain(head.second);
+            let parts = head.parts.iter().map(String::as_str).chain(head.second.as_deref());
             let hang = if head.hangs { hang() } else { 0 };
             parts.map(|part| widest_word(part, QUIET)).max().unwrap_or_default() + hang + Self::gap(section)
         };
