@@ -141,8 +141,15 @@ fn column(width: Width, first: bool, in_panel: bool) -> u32 {
 /// Lines of the highest head. Two columns have room for any name; of more, a name takes as many lines as its parts
 /// need at about 7 px a letter.
 fn head_lines(section: &Section, inner: u32, width: Width) -> u32 {
-    if section.heads.iter().any(|head| head.second.is_some()) {
+    if section.layout == Layout::Rates {
         return 2;
+    }
+    // A product under its house, word by word, in a column of a third at least or of its equal share.
+    let count = u32::try_from(section.heads.len()).unwrap_or(u32::MAX).max(1);
+    let room = (inner * 31 / 100).min(inner * 80 / 100 / count).saturating_sub(10);
+    let seconds = section.heads.iter().filter_map(|head| head.second.as_deref());
+    if let Some(product) = seconds.map(|second| broken(second, room)).max() {
+        return 1 + product;
     }
     if section.layout != Layout::Matrix || !section.many() {
         return 1;
@@ -169,6 +176,20 @@ fn head_lines(section: &Section, inner: u32, width: Width) -> u32 {
     // The first column's head breaks between its two words.
     let corner = if matches!(section.corner, Corner::Term) && first < 84 { 2 } else { 1 };
     heads.max().unwrap_or(1).max(corner)
+}
+
+/// Lines of a text that breaks between its words, at about 6.5 px a letter.
+fn broken(text: &str, room: u32) -> u32 {
+    let (mut lines, mut used) = (1, 0);
+    for word in text.split(' ') {
+        let long = u32::try_from(word.chars().count() + 1).unwrap_or(u32::MAX).saturating_mul(13) / 2;
+        if used > 0 && used + long > room {
+            lines += 1;
+            used = 0;
+        }
+        used += long;
+    }
+    lines
 }
 
 fn row_has_place(row: &view::Row) -> bool {
