@@ -10,15 +10,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    board::{self, Board, FeedState, Rules, Shared, SourceState, Standing},
+    board::{self, Board, FeedState, Rules, Shared, SourceState, Standing, Update},
     clock::{Clock, later},
     config::{self, Config},
-    fetch::{Fetcher, Live},
+    fetch::{Fetcher, Live, Transport},
     http::{
         self, Site,
         serve::{Front, Listener},
     },
-    refresh::{FirstRound, RunEnd, RunNow, Shop, Worker},
+    refresh::{FirstRound, Order, Request, RunEnd, Shop, Worker},
     replay::{Replay, ReplayError},
     schedule::Ringer,
     store::{Nature, Store, StoreError},
@@ -68,13 +68,15 @@ pub enum StartError {
 }
 
 /// Live sources, or recordings.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub enum Mode {
     /// Over the network.
     #[default]
     Live,
     /// Built-in recordings, or those of a folder.
     Replay(Option<PathBuf>),
+    /// By a clock and a transport in somebody's hand: a day that passes in seconds. Nothing runs but what is asked for.
+    Simulated(Clock, Arc<dyn Transport>),
 }
 
 /// A running service.
@@ -86,7 +88,8 @@ pub struct App {
     snapshot: Shared,
     site: Arc<Site>,
     store: Arc<Store>,
-    runs: BTreeMap<&'static str, mpsc::Sender<RunNow>>,
+    orders: BTreeMap<&'static str, mpsc::Sender<Request>>,
+    updates: mpsc::Sender<Update>,
     ringer: Option<Ringer>,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
@@ -115,6 +118,7 @@ impl App {
                 let clock = replay.clock();
                 (Fetcher::Replay(replay), clock, Nature::Recorded)
             }
+            Mode::Simulated(clock, transport) => (Fetcher::Simulated(transport), clock, Nature::Live),
         };
         // Beside the store's first reads.
         let api = tokio::task::spawn_blocking(|| http::api::routes().split_for_parts().0);
@@ -136,7 +140,8 @@ impl App {
             snapshot: Arc::clone(&snapshot),
             site: Arc::clone(&site),
             store: Arc::clone(&store),
-            runs: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            updates: updates.clone(),
             ringer: None,
             stop_listening: CancellationToken::new(),
             stop_working: CancellationToken::new(),
@@ -166,6 +171,7 @@ impl App {
             fetcher,
             store,
             secrets: config.secrets.clone(),
+            limits: config.judge.clone(),
             sensitive: config.sensitive(),
             tracker: app.workers.clone(),
             snapshot,
@@ -189,15 +195,17 @@ impl App {
             bells.push((feed.schedule.clone(), Arc::clone(&bell)));
             let offset = offset(state.feed.id, feed, shop.fetcher.is_replay());
             let id = state.feed.id;
-            let (worker, runs) = Worker::new(Arc::clone(shop), feed.clone(), state, bell, offset);
-            self.runs.insert(id, runs);
-            let first = due.then(|| if shop.fetcher.is_replay() { Duration::ZERO } else { STAGGER * at });
+            let (worker, orders) = Worker::new(Arc::clone(shop), feed.clone(), state, bell, offset);
+            self.orders.insert(id, orders);
+            let first = due
+                .then(|| if shop.fetcher.is_replay() { Duration::ZERO } else { STAGGER * at })
+                .filter(|_| !shop.clock.stands());
             self.workers.spawn(worker.work(first, self.stop_working.clone()));
         }
         if shop.fetcher.is_replay() {
             let stop = self.stop_working.clone();
             self.workers.spawn(ring_by_clock(shop.clock.clone(), bells, stop));
-        } else {
+        } else if !shop.clock.stands() {
             let ringer =
                 Ringer::start(bells).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
             self.ringer = Some(ringer);
@@ -217,11 +225,32 @@ impl App {
         &self.site
     }
 
-    /// Runs a feed now and waits for its end; `None`: there is no such feed.
+    /// Runs a feed now and waits until what it brought is published; `None`: there is no such feed.
     pub async fn refresh(&self, feed: &str) -> Option<RunEnd> {
+        self.order(feed, Order::Run).await
+    }
+
+    /// Serves a held value, or refuses it for as long as its source says the same. Failed with `not_held` where
+    /// nothing waits under this key (the id without the feed's).
+    pub async fn decide(&self, feed: &str, key: &str, accept: bool) -> Option<RunEnd> {
+        let key = key.to_owned();
+        self.order(feed, if accept { Order::Accept(key) } else { Order::Refuse(key) }).await
+    }
+
+    async fn order(&self, feed: &str, order: Order) -> Option<RunEnd> {
         let (sender, end) = oneshot::channel();
-        self.runs.get(feed)?.send(sender).await.ok()?;
+        self.orders.get(feed)?.send((order, sender)).await.ok()?;
         end.await.ok()
+    }
+
+    /// Publishes what the clock has brought about: for one that is moved by hand.
+    pub async fn look_at_the_clock(&self) {
+        let (sender, seen) = oneshot::channel();
+        let update = Update { state: None, answer: Some((sender, RunEnd::Good)) };
+        if self.updates.send(update).await.is_ok() {
+            // Whoever stops the board meanwhile has no more use for it.
+            let _ = seen.await;
+        }
     }
 
     /// Stops in order.
@@ -293,6 +322,7 @@ pub async fn load_states(
                 url: config::shown(&own.url),
                 kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
                 last_keys: kept.last_keys,
+                held: store.held(feed.id, source.id).await?,
                 last: kept.last,
                 trends: BTreeMap::new(),
             });
@@ -317,7 +347,18 @@ pub async fn load_states(
         let offset = offset(feed.id, settings, recorded);
         let next = rules.schedule.after(now).map(|next| later(next, offset));
         let next_refresh_at = if due { Some(now) } else { next };
-        states.push((FeedState { institution, feed, rules, sources, next_refresh_at, failure }, due));
+        let mut state = FeedState {
+            institution,
+            feed,
+            rules,
+            sources,
+            next_refresh_at,
+            failure,
+            missed: 0,
+            missed_publishes: 0,
+        };
+        state.count_missed(now);
+        states.push((state, due));
     }
     Ok(states)
 }

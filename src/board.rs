@@ -12,18 +12,22 @@ use std::{
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, Weekday},
+};
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::StartError,
-    clock::{Clock, later},
+    clock::{self, Clock, later},
     document::{self, Content, Document, Edition},
     filter::Filter,
-    refresh::{RunEnd, RunNow},
+    judge::{self, hold::Held},
+    refresh::RunEnd,
     schedule::{Calendar, Schedule},
     store::{Attempt, Kept, Published, Store},
 };
@@ -101,7 +105,42 @@ impl Rules {
         let due = self.schedule.due_after(checked_at, &self.calendar);
         Freshness { fresh_until: later(due, self.stale_after), expires_at: later(due, self.expire_after) }
     }
+
+    /// Due runs after `checked_at` and up to `until`; holidays do not count. Nobody counts further than some months.
+    #[must_use]
+    pub fn missed(&self, checked_at: Timestamp, until: Timestamp) -> u32 {
+        let mut due = self.schedule.due_after(checked_at, &self.calendar);
+        let mut missed = 0;
+        while due <= until && missed < MOST_MISSED {
+            missed += 1;
+            due = self.schedule.due_after(due, &self.calendar);
+        }
+        missed
+    }
+
+    /// Working days after `day` and before today on which this feed was due: as many boards did not come. Banks
+    /// publish from Monday to Friday; who also trades on Saturdays need not.
+    #[must_use]
+    pub fn missed_publishes(&self, day: Date, now: Timestamp) -> u32 {
+        let today = clock::day(now);
+        let days = std::iter::successors(day.tomorrow().ok(), |day| day.tomorrow().ok());
+        let missed = days.take(400).take_while(|day| *day < today).filter(|day| {
+            let works = !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
+            works && !self.calendar.is_holiday(*day) && self.schedule.is_due_on(*day)
+        });
+        u32::try_from(missed.count()).unwrap_or(u32::MAX)
+    }
 }
+
+/// The day from which on a new board is waited for: the one that the board states, or that on which it came, if that
+/// was later. Who starts with an old board sees what it states, and waits for the next like everybody.
+#[must_use]
+pub fn published_on(board: &[&Kept], stated: Date) -> Date {
+    board.iter().map(|kept| clock::day(kept.fetched_at)).max().map_or(stated, |came| came.max(stated))
+}
+
+/// Nobody asks whether it was more.
+const MOST_MISSED: u32 = 10_000;
 
 /// Why a source is not asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +166,8 @@ pub struct SourceState {
     pub kept: BTreeMap<String, Kept>,
     /// Keys of its last accepted answer.
     pub last_keys: Vec<String>,
+    /// Values that wait for confirmation, by key.
+    pub held: BTreeMap<String, Held>,
     /// How the last attempt ended.
     pub last: Option<Attempt>,
     /// The course of each gold price over the last weeks, by key.
@@ -179,15 +220,19 @@ pub struct FeedState {
     pub next_refresh_at: Option<Timestamp>,
     /// Why the last run brought nothing; `None` after a good one.
     pub failure: Option<Reason>,
+    /// Due runs since the last good answer that brought nothing.
+    pub missed: u32,
+    /// Days since that of the newest board on which a new one was due and did not come.
+    pub missed_publishes: u32,
 }
 
 /// A worker's news for the board.
 #[derive(Debug)]
 pub struct Update {
-    /// The feed after its run.
-    pub state: Arc<FeedState>,
+    /// The feed after its run; `None`: only look at the clock.
+    pub state: Option<Arc<FeedState>>,
     /// Who waits for the run, and how it ended; told once it is published.
-    pub answer: Option<(RunNow, RunEnd)>,
+    pub answer: Option<(oneshot::Sender<RunEnd>, RunEnd)>,
 }
 
 /// A quote as it is served.
@@ -201,6 +246,8 @@ pub struct Served {
     pub status: Status,
     /// Which source.
     pub source: &'static providers::Source,
+    /// Whether another value waits for confirmation.
+    pub held: bool,
 }
 
 /// A feed as it is served.
@@ -217,6 +264,31 @@ pub struct ServedFeed {
 }
 
 impl FeedState {
+    /// Counts anew what did not come: after every run, and after a start.
+    pub fn count_missed(&mut self, now: Timestamp) {
+        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
+        let kept = || asked().flat_map(|source| source.kept.values());
+        let attempted = asked().filter_map(|source| source.last.as_ref()).map(|last| last.at).max();
+        // A run that is due at this moment may be under way.
+        let overdue =
+            now.saturating_sub(SignedDuration::try_from(self.rules.stale_after).unwrap_or_default());
+        let until = attempted.max(overdue.ok()).unwrap_or(now).min(now);
+        let checked = kept().map(|kept| kept.checked_at).max();
+        self.missed = checked.map_or(0, |checked| self.rules.missed(checked, until));
+        let dated: Vec<&Kept> = kept().filter(|kept| kept.as_of.day().is_some()).collect();
+        let day = dated.iter().filter_map(|kept| kept.as_of.day()).max();
+        self.missed_publishes = day
+            .filter(|_| judge::is_daily(self.feed.kind))
+            .map_or(0, |day| self.rules.missed_publishes(published_on(&dated, day), now));
+    }
+
+    /// The candidate for a figure, where one waits.
+    #[must_use]
+    pub fn held(&self, key: &str) -> Option<&Held> {
+        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
+        asked().find_map(|source| source.held.get(key)).filter(|held| !held.refused)
+    }
+
     /// What is served of this feed at `now`.
     #[must_use]
     pub fn serve(self: &Arc<Self>, now: Timestamp) -> ServedFeed {
@@ -247,7 +319,8 @@ impl FeedState {
                     }
                     Some(_) => continue,
                 };
-                chosen.insert(key, Served { kept, freshness: until, status, source: source.source });
+                let held = self.held(key).is_some();
+                chosen.insert(key, Served { kept, freshness: until, status, source: source.source, held });
             }
         }
         let first_hand: Vec<String> = chosen
@@ -453,9 +526,9 @@ impl Board {
                     }
                 }
                 () = stop.cancelled() => break,
-                // The clock of a replay may jump, so no sleep is long.
+                // The clock of a replay may jump, so no sleep is long. One that stands is moved by somebody who says so.
                 () = tokio::time::sleep(Duration::from_secs(1).min(self.until(flip))) => {
-                    if flip.is_none_or(|flip| self.clock.now() < flip) {
+                    if self.clock.stands() || flip.is_none_or(|flip| self.clock.now() < flip) {
                         continue;
                     }
                 }
@@ -471,8 +544,10 @@ impl Board {
         }
     }
 
-    fn take(&mut self, update: Update) -> Option<(RunNow, RunEnd)> {
-        self.states.insert(position(update.state.feed.id), update.state);
+    fn take(&mut self, update: Update) -> Option<(oneshot::Sender<RunEnd>, RunEnd)> {
+        if let Some(state) = update.state {
+            self.states.insert(position(state.feed.id), state);
+        }
         update.answer
     }
 
@@ -731,6 +806,7 @@ mod tests {
             url: String::new(),
             kept,
             last_keys: vec!["USD".to_owned()],
+            held: BTreeMap::new(),
             last: None,
             trends: BTreeMap::new(),
         };
@@ -741,7 +817,16 @@ mod tests {
             calendar: Arc::default(),
         };
         let sources = vec![source(0, first), source(1, second)];
-        Arc::new(FeedState { institution, feed, rules, sources, next_refresh_at: None, failure: None })
+        Arc::new(FeedState {
+            institution,
+            feed,
+            rules,
+            sources,
+            next_refresh_at: None,
+            failure: None,
+            missed: 0,
+            missed_publishes: 0,
+        })
     }
 
     #[test]

@@ -369,7 +369,7 @@ async fn probe(options: &Probe) -> Result<ExitCode, Failure> {
         Some(path) => {
             let bytes = std::fs::read(path)
                 .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
-            read_saved(feed, &sources, &bytes, &config.secrets, now)
+            read_saved(feed, &sources, &bytes, &config, now)
         }
         None => {
             let source = sources.first().copied().ok_or_else(|| Failure::failed("the feed has no source"))?;
@@ -418,21 +418,17 @@ fn read_saved(
     feed: &'static providers::Feed,
     sources: &[&'static Source],
     bytes: &[u8],
-    secrets: &Secrets,
+    config: &Config,
     now: Timestamp,
 ) -> (Option<&'static Source>, Judged) {
     let mut reasons = Vec::new();
+    let max_jump =
+        config.feeds.get(feed.id).map_or(rust_decimal::Decimal::MAX, |settings| settings.max_jump.limit);
     for source in sources {
-        match read(source, bytes, secrets, now) {
+        match read(source, bytes, &config.secrets, now) {
             Ok(sheet) => {
-                let judgement = judge::judge(&Case {
-                    feed,
-                    sheet: &sheet,
-                    last: &[],
-                    last_day: None,
-                    reference: &|_| None,
-                    now,
-                });
+                let case = Case::first(feed, &sheet, &config.judge, max_jump, now);
+                let judgement = judge::judge(&case);
                 return (Some(source), Ok((sheet, judgement)));
             }
             Err(error) => {
@@ -483,6 +479,7 @@ async fn ask_live(
         fetcher: Fetcher::Live(Live::new(&config.fetch, clock)),
         store: Arc::new(Store::open("sqlite::memory:", Nature::Live).await.map_err(Failure::failed)?),
         secrets: config.secrets.clone(),
+        limits: config.judge.clone(),
         sensitive: config.sensitive(),
         tracker: TaskTracker::new(),
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::of(served))),
@@ -530,7 +527,8 @@ fn quotes(
                 checked_at: now,
                 changed_at: now,
             };
-            let served = Served { kept, freshness: rules.freshness(now), status: Status::Fresh, source };
+            let served =
+                Served { kept, freshness: rules.freshness(now), status: Status::Fresh, source, held: false };
             QuoteJson::of(feed, provider, &served, providers::WeightUnit::Luong)
         })
         .collect()

@@ -15,8 +15,10 @@ use providers::VIETNAM;
 /// Tells the time in whole seconds: documents show no more.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    /// Seconds added to the system's clock.
+    /// Seconds added to the system's clock, or the second at which it stands.
     offset: Arc<AtomicI64>,
+    /// Moved by hand only.
+    stands: bool,
 }
 
 impl Clock {
@@ -34,15 +36,36 @@ impl Clock {
         clock
     }
 
+    /// Shows `start` until it is moved: a day that passes in seconds, the same in every run.
+    #[must_use]
+    pub fn standing_at(start: Timestamp) -> Self {
+        Self { offset: Arc::new(AtomicI64::new(start.as_second())), stands: true }
+    }
+
+    /// Whether it is moved by hand only.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        self.stands
+    }
+
     /// Now, in whole seconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        second(system_second() + self.offset.load(Ordering::Relaxed))
+        second(self.base() + self.offset.load(Ordering::Relaxed))
     }
 
     /// Moves forward to `instant`; never back.
     pub fn advance_to(&self, instant: Timestamp) {
-        self.offset.fetch_max(instant.as_second() - system_second(), Ordering::Relaxed);
+        self.offset.fetch_max(instant.as_second() - self.base(), Ordering::Relaxed);
+    }
+
+    /// Shows `instant`, earlier or later, as a system's clock does that somebody sets.
+    pub fn set(&self, instant: Timestamp) {
+        self.offset.store(instant.as_second() - self.base(), Ordering::Relaxed);
+    }
+
+    fn base(&self) -> i64 {
+        if self.stands { 0 } else { system_second() }
     }
 
     /// How long until `instant`; zero when it has passed.

@@ -19,8 +19,8 @@ use url::Url;
 
 use crate::schedule::{Calendar, Schedule};
 use layers::Layers;
+pub use values::{Band, Jump, Network, Span};
 use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
-pub use values::{Jump, Network, Span};
 
 /// Every default, with its documentation.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -83,6 +83,8 @@ pub struct Config {
     pub fetch: Fetch,
     /// Days that do not count for freshness.
     pub calendar: Calendar,
+    /// What is believed.
+    pub judge: Judge,
     /// Enabled feeds only, by id.
     pub feeds: BTreeMap<String, Feed>,
     /// What widgets show.
@@ -133,6 +135,22 @@ pub struct Fetch {
     /// `None`: straight.
     #[serde(deserialize_with = "optional_url")]
     pub proxy: Option<Url>,
+}
+
+/// `[judge]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    /// Đồng a lượng.
+    pub gold_band: Band,
+    /// Đồng for a US dollar.
+    pub usd_band: Band,
+    /// Percent a year.
+    pub deposit_band: Band,
+    /// Equal readings after which a step over `max_jump` is believed.
+    pub hold_polls: u32,
+    /// How long they must go on.
+    pub hold_for: Span,
 }
 
 /// `[feeds.<provider>.<kind>]`
@@ -258,6 +276,7 @@ struct Raw {
     store: Store,
     fetch: Fetch,
     calendar: RawCalendar,
+    judge: Judge,
     feeds: BTreeMap<String, BTreeMap<String, Feed>>,
     widgets: Widgets,
     #[serde(default)]

@@ -488,6 +488,7 @@ mod tests {
             url: String::new(),
             kept: rates.iter().map(kept).collect(),
             last_keys: Vec::new(),
+            held: std::collections::BTreeMap::new(),
             last: None,
             trends: std::collections::BTreeMap::new(),
         };
@@ -498,8 +499,16 @@ mod tests {
             calendar: Arc::default(),
         };
         let sources = vec![source];
-        let state =
-            Arc::new(FeedState { institution, feed, rules, sources, next_refresh_at: None, failure: None });
+        let state = Arc::new(FeedState {
+            institution,
+            feed,
+            rules,
+            sources,
+            next_refresh_at: None,
+            failure: None,
+            missed: 0,
+            missed_publishes: 0,
+        });
         state.serve(format!("2026-09-30T{now}:00+07:00").parse().unwrap())
     }
 

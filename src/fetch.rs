@@ -224,6 +224,22 @@ pub enum Fetcher {
     Live(Live),
     /// From recordings.
     Replay(Replay),
+    /// From whoever simulates the sources.
+    Simulated(Arc<dyn Transport>),
+}
+
+/// Sources in memory, for simulated days: no sockets, no waiting.
+pub trait Transport: Send + Sync {
+    /// What a source answers.
+    ///
+    /// # Errors
+    /// Whatever the network could do.
+    fn answer(
+        &self,
+        target: Target<'_>,
+        request: &Request,
+        known: Option<&Validators>,
+    ) -> Result<Exchange, Outcome>;
 }
 
 impl Fetcher {
@@ -240,6 +256,7 @@ impl Fetcher {
         match self {
             Self::Live(live) => live.fetch(target, request, known).await,
             Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body),
+            Self::Simulated(transport) => transport.answer(target, request, known),
         }
     }
 

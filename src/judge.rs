@@ -1,16 +1,20 @@
-//! Whether an answer may be served. A list of named rules, each asking one question; what they refuse never
-//! replaces what is served. Pure: the last accepted board, the reference bank and the time are handed in.
+//! Whether an answer may be served. A list of named rules, each asking one question; what they refuse or hold back
+//! never replaces what is served. Pure: what was served before, the reference bank, peers and the time are handed in.
 
-use std::collections::BTreeSet;
+pub mod hold;
+mod reject;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
-use providers::{
-    AsOf, Feed, Fx, Gold, Kind, Quote, Reason, Sheet, Term, VIETNAM, WeightUnit, convert_weight,
-};
-use rust_decimal::{Decimal, dec};
+use providers::{Feed, Kind, Quote, Reason, Sheet};
+use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::clock;
+use crate::config;
+use hold::{Held, Peer};
 
 /// What becomes of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,7 +22,7 @@ use crate::clock;
 pub enum Verdict {
     /// Served.
     Accept,
-    /// Kept beside what is served until it is confirmed.
+    /// Some of it is kept beside what is served until it is confirmed; the rest is served.
     Hold,
     /// Dropped; what is served stays.
     Reject,
@@ -29,9 +33,11 @@ pub enum Verdict {
 pub struct Judgement {
     /// Of the answer as a whole.
     pub verdict: Verdict,
-    /// Rows that may be served, when accepted.
+    /// Rows that may be served, unless the answer is rejected.
     pub accepted: Vec<Quote>,
-    /// Why rows or the whole were refused.
+    /// Rows that wait for confirmation.
+    pub held: Vec<Held>,
+    /// Why rows or the whole were refused or held.
     pub reasons: Vec<Reason>,
     /// For `probe --explain`: every rule and what it found.
     pub trail: Vec<Trail>,
@@ -44,8 +50,21 @@ pub struct Trail {
     pub rule: &'static str,
     /// The question it asks.
     pub question: &'static str,
-    /// `passed`, or what it found.
+    /// What it found; empty: nothing to object to.
     pub found: Vec<String>,
+}
+
+/// What is known of one row from before.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// The same source's last good value, unless that has expired.
+    pub own: Option<Quote>,
+    /// What is served, from whatever source, unless that has expired.
+    pub served: Option<Quote>,
+    /// What is being held.
+    pub held: Option<Held>,
+    /// Independent sources of the same quantity.
+    pub peers: Vec<Peer>,
 }
 
 /// What the rules look at.
@@ -59,10 +78,44 @@ pub struct Case<'a> {
     pub last: &'a [String],
     /// The newest day of that answer, where it stated one.
     pub last_day: Option<Date>,
+    /// Days on which a new board was due since the day that this answer states, if it says again what the last one
+    /// said; else 0.
+    pub frozen_for: u32,
+    /// What is known of a row.
+    pub before: &'a dyn Fn(&Quote) -> Before,
     /// The reference bank's middle rate of a currency, where it is fresh enough.
     pub reference: &'a dyn Fn(&str) -> Option<Decimal>,
+    /// `[judge]`
+    pub limits: &'a config::Judge,
+    /// The feed's `max_jump`: percent, or points of a rate.
+    pub max_jump: Decimal,
     /// Now.
     pub now: Timestamp,
+}
+
+impl<'a> Case<'a> {
+    /// Of a first answer: nothing is known from before.
+    #[must_use]
+    pub fn first(
+        feed: &'a Feed,
+        sheet: &'a Sheet,
+        limits: &'a config::Judge,
+        max_jump: Decimal,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            feed,
+            sheet,
+            last: &[],
+            last_day: None,
+            frozen_for: 0,
+            before: &|_| Before::default(),
+            reference: &|_| None,
+            limits,
+            max_jump,
+            now,
+        }
+    }
 }
 
 /// What a rule found.
@@ -71,6 +124,10 @@ enum Finding {
     Row(String, Reason),
     /// The answer cannot be served.
     Answer(Reason),
+    /// The row waits for confirmation.
+    Hold { key: String, reasons: Vec<Reason>, operator_only: bool },
+    /// A row would have been held, and is confirmed: how.
+    Confirmed(String),
 }
 
 struct Rule {
@@ -79,30 +136,28 @@ struct Rule {
     find: fn(&Case<'_>, &[Quote]) -> Vec<Finding>,
 }
 
-/// In this order; a refused row is out of the later rules' sight.
+const fn rule(
+    name: &'static str,
+    question: &'static str,
+    find: fn(&Case<'_>, &[Quote]) -> Vec<Finding>,
+) -> Rule {
+    Rule { name, question, find }
+}
+
+/// In this order; a refused row is out of the later rules' sight, a held one is not.
 const RULES: &[Rule] = &[
-    Rule {
-        name: "older",
-        question: "Is the source's day no earlier than that of its last board?",
-        find: older,
-    },
-    Rule { name: "future_date", question: "Is the source's date at most a day ahead?", find: future_date },
-    Rule {
-        name: "out_of_band",
-        question: "Is every figure of a size that this market has seen?",
-        find: out_of_band,
-    },
-    Rule {
-        name: "order",
-        question: "Does the house buy at or under the price at which it sells?",
-        find: order,
-    },
-    Rule { name: "spread", question: "Are buying and selling price of a row near enough?", find: spread },
-    Rule {
-        name: "incomplete",
-        question: "Are the required rows there, and 70 % of the last board?",
-        find: incomplete,
-    },
+    rule("older", "Is the source's day no earlier than that of its last board?", reject::older),
+    rule("future_date", "Is the source's date at most a day ahead?", reject::future_date),
+    rule("frozen", "Is it a new board, where one was due?", reject::frozen),
+    rule("out_of_band", "Is every figure of a size that this market has seen?", reject::out_of_band),
+    rule("order", "Does the house buy at or under the price at which it sells?", reject::order),
+    rule("spread", "Are buying and selling price of a row near enough?", reject::spread),
+    rule("purity", "Is purer gold no cheaper?", reject::purity),
+    rule("incomplete", "Are the required rows there, and 70 % of the last board?", reject::incomplete),
+    rule("copied_row", "Has every currency figures of its own?", hold::copied_row),
+    rule("swapped_rows", "Is every row where it was?", hold::swapped_rows),
+    rule("flat", "Do buying and selling price still differ?", hold::flat),
+    rule("jump", "Is the step from the last good value one that a market makes?", hold::jump),
 ];
 
 /// Applies all rules.
@@ -110,7 +165,8 @@ const RULES: &[Rule] = &[
 pub fn judge(case: &Case<'_>) -> Judgement {
     let mut quotes = case.sheet.quotes.clone();
     let mut reasons = case.sheet.refused.clone();
-    let mut verdict = Verdict::Accept;
+    let mut rejected = false;
+    let mut holds: BTreeMap<String, (Vec<Reason>, bool)> = BTreeMap::new();
     let mut trail = Vec::new();
     for rule in RULES {
         let mut found = Vec::new();
@@ -122,522 +178,98 @@ pub fn judge(case: &Case<'_>) -> Judgement {
                     reasons.push(reason);
                 }
                 Finding::Answer(reason) => {
-                    verdict = Verdict::Reject;
+                    rejected = true;
                     found.push(reason.message.clone());
                     reasons.push(reason);
                 }
+                Finding::Hold { key, reasons, operator_only } => {
+                    found.extend(reasons.iter().map(|reason| reason.message.clone()));
+                    let hold = holds.entry(key).or_default();
+                    hold.0.extend(reasons);
+                    hold.1 |= operator_only;
+                }
+                Finding::Confirmed(how) => found.push(how),
             }
         }
         trail.push(Trail { rule: rule.name, question: rule.question, found });
     }
-    if verdict == Verdict::Reject {
-        quotes.clear();
+    if rejected {
+        return Judgement {
+            verdict: Verdict::Reject,
+            accepted: Vec::new(),
+            held: Vec::new(),
+            reasons,
+            trail,
+        };
     }
-    Judgement { verdict, accepted: quotes, reasons, trail }
-}
-
-/// A page out of an old cache looks as new as any other, but for its date.
-fn older(case: &Case<'_>, _: &[Quote]) -> Vec<Finding> {
-    match (case.sheet.as_of.day(), case.last_day) {
-        (Some(day), Some(last)) if day < last => {
-            let message = format!("the source's day {day} is before {last}, the day of its last board");
-            vec![Finding::Answer(Reason::new("older", message))]
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn future_date(case: &Case<'_>, _: &[Quote]) -> Vec<Finding> {
-    let limit = clock::later(case.now, std::time::Duration::from_hours(24));
-    let (stated, instant) = match case.sheet.as_of {
-        AsOf::Unstated => return Vec::new(),
-        AsOf::At(at) => (clock::rfc3339(at), at),
-        AsOf::On(day) => {
-            (day.to_string(), VIETNAM.to_timestamp(day.at(0, 0, 0, 0)).unwrap_or(Timestamp::MAX))
-        }
-    };
-    if instant <= limit {
-        return Vec::new();
-    }
-    let message =
-        format!("the source's date {stated} is more than a day ahead of now, {}", clock::rfc3339(case.now));
-    vec![Finding::Answer(Reason::new("future_date", message))]
-}
-
-/// Gold: 30 to 300 million đồng a lượng. US dollar: 15,000 to 40,000 đồng. Other currencies: within a factor 3 of
-/// the reference bank, or of the figure built in below. Deposits: at most 15 % a year, and at least what no
-/// Vietnamese bank has gone under for a term (see [`floor`]).
-fn out_of_band(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let outside = |row: &str, value: Decimal, low: Decimal, high: Decimal, unit: &str| {
-        (value < low || value > high).then(|| {
-            let message = format!("{row}: {value} {unit} is outside the band of {low} to {high}");
-            Finding::Answer(Reason::new("out_of_band", message))
-        })
-    };
-    quotes
-        .iter()
-        .flat_map(|quote| {
-            let row = quote.key();
-            match quote {
-                Quote::Gold(gold) => [gold.buy, gold.sell]
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|value| {
-                        let per_luong = convert_weight(value, gold.unit, WeightUnit::Luong, &gold.currency)
-                            .unwrap_or(Decimal::MAX);
-                        outside(&row, per_luong, dec!(30_000_000), dec!(300_000_000), "đồng a lượng")
-                    })
-                    .collect::<Vec<_>>(),
-                Quote::Fx(fx) => {
-                    let Some((low, high)) = fx_band(fx, case.reference) else {
-                        let message = format!("{row}: no reference rate is known for {}", fx.currency);
-                        return vec![Finding::Row(row, Reason::new("out_of_band", message))];
-                    };
-                    rates(fx)
-                        .into_iter()
-                        .filter_map(|value| outside(&row, value, low, high, "đồng"))
-                        .collect()
-                }
-                Quote::Deposit(deposit) => {
-                    outside(&row, deposit.rate_percent, floor(deposit), dec!(15), "% a year")
-                        .into_iter()
-                        .collect()
-                }
+    hold_siblings(case, &quotes, &mut holds);
+    reasons.extend(holds.values().flat_map(|(reasons, _)| reasons.iter().cloned()));
+    let (mut accepted, mut held) = (Vec::new(), Vec::new());
+    for quote in quotes {
+        let key = quote.key();
+        match holds.remove(&key) {
+            None => accepted.push(quote),
+            Some(found) => {
+                let before = (case.before)(&quote).held;
+                let as_of = quote.as_of(case.sheet.as_of);
+                held.push(hold::next(before.as_ref(), &quote, as_of, found, case.now));
             }
-        })
-        .collect()
-}
-
-fn rates(fx: &Fx) -> Vec<Decimal> {
-    [fx.buy_cash, fx.buy_transfer, fx.sell, fx.sell_cash].into_iter().flatten().collect()
-}
-
-fn fx_band(fx: &Fx, reference: &dyn Fn(&str) -> Option<Decimal>) -> Option<(Decimal, Decimal)> {
-    let per = Decimal::from(fx.per);
-    if fx.currency == "USD" {
-        return Some((dec!(15000).checked_mul(per)?, dec!(40000).checked_mul(per)?));
+        }
     }
-    let built_in = TYPICAL.iter().find(|(code, _)| *code == fx.currency).map(|(_, rate)| *rate);
-    let middle = reference(&fx.currency).or(built_in)?.checked_mul(per)?;
-    Some((middle.checked_div(dec!(3))?.round_dp(2), middle.checked_mul(dec!(3))?.round_dp(2)))
+    let verdict = if held.is_empty() { Verdict::Accept } else { Verdict::Hold };
+    Judgement { verdict, accepted, held, reasons, trail }
 }
 
-/// Đồng for one unit, of the size seen at Vietcombank and BIDV in 2024–2026: the yardstick where the reference
-/// bank has no fresh figure or does not quote the currency. A factor 3 either way holds since 2013.
-const TYPICAL: &[(&str, Decimal)] = &[
-    ("AUD", dec!(17500)),
-    ("CAD", dec!(18800)),
-    ("CHF", dec!(31000)),
-    ("CNY", dec!(3650)),
-    ("DKK", dec!(4000)),
-    ("EUR", dec!(29500)),
-    ("GBP", dec!(34500)),
-    ("HKD", dec!(3350)),
-    ("IDR", dec!(1.6)),
-    ("INR", dec!(305)),
-    ("JPY", dec!(168)),
-    ("KHR", dec!(6.4)),
-    ("KRW", dec!(18)),
-    ("KWD", dec!(85000)),
-    ("LAK", dec!(1.15)),
-    ("MYR", dec!(6200)),
-    ("NOK", dec!(2600)),
-    ("NZD", dec!(15200)),
-    ("PHP", dec!(450)),
-    ("RUB", dec!(320)),
-    ("SAR", dec!(7000)),
-    ("SEK", dec!(2650)),
-    ("SGD", dec!(20200)),
-    ("THB", dec!(780)),
-    ("TWD", dec!(830)),
-];
-
-/// The lowest rate that is taken for a percentage and not for a fraction (0.059) or a slipped digit (0.59). The
-/// lowest board seen, the state banks' of 2024, had 1.6 % for a month and 4.6 % for a year.
-fn floor(deposit: &providers::Deposit) -> Decimal {
-    match deposit.term {
-        Term::Months(6..) if deposit.currency == "VND" => dec!(1),
-        Term::Months(1..) if deposit.currency == "VND" => dec!(0.5),
-        _ => Decimal::ZERO,
-    }
-}
-
-/// Cash ≤ transfer ≤ sell: the other way round, columns have changed places.
-fn order(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    quotes
+/// A figure for all regions that an answer gives for each: while one of them is held, the others would replace it and
+/// leave that one without a value. They wait together.
+fn hold_siblings(case: &Case<'_>, quotes: &[Quote], holds: &mut BTreeMap<String, (Vec<Reason>, bool)>) {
+    let of_held: Vec<(String, String, bool)> = quotes
         .iter()
+        .filter(|quote| quote.place().is_some())
         .filter_map(|quote| {
-            let pairs: Vec<(&str, Option<Decimal>, &str, Option<Decimal>)> = match quote {
-                Quote::Gold(gold) => {
-                    let per_luong = |side: Option<Decimal>| {
-                        convert_weight(side?, gold.unit, WeightUnit::Luong, &gold.currency)
-                    };
-                    vec![("buying", per_luong(gold.buy), "selling", per_luong(gold.sell))]
-                }
-                Quote::Fx(fx) => vec![
-                    ("buying (cash)", fx.buy_cash, "selling", fx.sell),
-                    ("buying (transfer)", fx.buy_transfer, "selling", fx.sell),
-                    ("buying (cash)", fx.buy_cash, "buying (transfer)", fx.buy_transfer),
-                    ("buying (cash)", fx.buy_cash, "selling (cash)", fx.sell_cash),
-                ],
-                Quote::Deposit(_) => Vec::new(),
-            };
-            pairs.into_iter().find_map(|(low_name, low, high_name, high)| {
-                let (low, high) = (low?, high?);
-                (low > high).then(|| {
-                    let message = format!("{}: {low_name} {low} is above {high_name} {high}", quote.key());
-                    Finding::Answer(Reason::new("order", message))
-                })
-            })
+            let (_, operator_only) = holds.get(&quote.key())?;
+            Some((quote.key_without_place(), quote.key(), *operator_only))
         })
-        .collect()
+        .collect();
+    for quote in quotes.iter().filter(|quote| quote.place().is_some()) {
+        if holds.contains_key(&quote.key()) {
+            continue;
+        }
+        let Some((_, held, operator_only)) =
+            of_held.iter().find(|(whole, ..)| *whole == quote.key_without_place())
+        else {
+            continue;
+        };
+        let was_one = (case.before)(quote).own.is_some_and(|own| own.place().is_none());
+        if was_one {
+            let message = format!("{}: waits with {held}, with which it was one figure", quote.key());
+            holds.insert(quote.key(), (vec![Reason::new("region", message)], *operator_only));
+        }
+    }
 }
 
-/// Currencies with a narrow market in Vietnam; the others are quoted with up to 60 % between the sides.
-const MAJOR: &[&str] =
-    &["USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "CNY", "HKD", "SGD", "THB", "KRW", "NZD"];
-
-fn spread(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let wide = |row: String, low: Option<Decimal>, high: Option<Decimal>, limit: Decimal| {
-        let (low, high) = (low?, high?);
-        let percent = high.checked_sub(low)?.checked_mul(dec!(100))?.checked_div(low)?;
-        (percent > limit).then(|| {
-            let message = format!(
-                "{row}: selling {high} is {}% over buying {low}; the limit is {limit}%",
-                percent.round_dp(1)
-            );
-            Finding::Row(row, Reason::new("spread", message))
-        })
-    };
-    quotes
-        .iter()
-        .filter_map(|quote| match quote {
-            Quote::Gold(Gold { buy, sell, .. }) => wide(quote.key(), *buy, *sell, dec!(10)),
-            Quote::Fx(fx) => {
-                let (transfer, cash) = if MAJOR.contains(&fx.currency.as_ref()) {
-                    (dec!(15), dec!(30))
-                } else {
-                    (dec!(60), dec!(60))
-                };
-                wide(quote.key(), fx.buy_transfer, fx.sell, transfer)
-                    .or_else(|| wide(quote.key(), fx.buy_cash, fx.sell, cash))
-                    .or_else(|| wide(quote.key(), fx.buy_cash, fx.sell_cash, cash))
-            }
-            Quote::Deposit(_) => None,
-        })
-        .collect()
+/// A row's last value: under its own key, or under that of all places or of another place, where the source gave it
+/// in that way.
+pub fn known<'a>(quote: &Quote, get: impl Fn(&str) -> Option<&'a Quote>) -> Option<&'a Quote> {
+    get(&quote.key()).or_else(|| {
+        let whole = quote.key_without_place();
+        get(&whole).or_else(|| providers::PLACES.iter().find_map(|place| get(&format!("{whole}.{place}"))))
+    })
 }
 
-fn incomplete(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let reason = |message: String| vec![Finding::Answer(Reason::new("incomplete", message))];
-    if quotes.is_empty() {
-        return reason("the answer holds no usable figure".to_owned());
+/// Which quotes of other houses are of the same quantity: the đồng price of a currency, or of an SJC bar.
+#[must_use]
+pub fn quantity(quote: &Quote) -> Option<String> {
+    match quote {
+        Quote::Fx(fx) if fx.variant.is_none() => Some(fx.currency.to_string()),
+        // The bar that TPBank trades is SJC's.
+        Quote::Gold(gold) if matches!(gold.product.as_ref(), "sjc-bar" | "bar") => Some("sjc-bar".to_owned()),
+        _ => None,
     }
-    let has = |required: &str| {
-        quotes.iter().any(|quote| match quote {
-            Quote::Gold(gold) => gold.product == required,
-            Quote::Fx(fx) => fx.currency == required && fx.variant.is_none(),
-            // The counter's rate, or that of a source which states no channel.
-            Quote::Deposit(deposit) => {
-                deposit.term.to_string() == required && deposit.channel != Some(providers::Channel::Online)
-            }
-        })
-    };
-    if let Some(missing) = case.feed.required.iter().find(|required| !has(required)) {
-        let what = match case.feed.kind {
-            Kind::Gold => "product",
-            Kind::Fx => "currency",
-            Kind::Deposit => "term",
-        };
-        return reason(format!(
-            "the {what} {missing} is missing or was refused, and without it this is no board"
-        ));
-    }
-    let (read, rows) = (case.sheet.quotes.len(), case.sheet.quotes.len() + case.sheet.refused.len());
-    if read * 100 < rows * 70 {
-        return reason(format!("only {read} of the {rows} rows of the answer can be read"));
-    }
-    let keys: BTreeSet<String> = quotes.iter().map(Quote::key_without_place).collect();
-    let kept = case.last.iter().filter(|key| keys.contains(*key)).count();
-    if kept * 100 < case.last.len() * 70 {
-        return reason(format!("only {kept} of the {} figures of the last board are there", case.last.len()));
-    }
-    Vec::new()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn gold(product: &'static str, buy: Option<Decimal>, sell: Option<Decimal>) -> Quote {
-        Quote::Gold(Gold {
-            product: product.into(),
-            place: None,
-            code: None,
-            name: None,
-            unit: WeightUnit::Chi,
-            currency: "VND".into(),
-            buy,
-            sell,
-        })
-    }
-
-    fn fx(
-        code: &'static str,
-        cash: Option<Decimal>,
-        transfer: Option<Decimal>,
-        sell: Option<Decimal>,
-    ) -> Quote {
-        Quote::Fx(Fx {
-            currency: code.into(),
-            variant: None,
-            name: None,
-            per: 1,
-            buy_cash: cash,
-            buy_transfer: transfer,
-            sell,
-            sell_cash: None,
-        })
-    }
-
-    fn deposit(months: u16, rate: Decimal) -> Quote {
-        Quote::Deposit(providers::Deposit {
-            term: Term::Months(months),
-            channel: None,
-            customer: providers::Customer::Personal,
-            payout: None,
-            place: None,
-            currency: "VND".into(),
-            min_amount: None,
-            rate_percent: rate,
-            effective_from: None,
-        })
-    }
-
-    fn run(
-        feed: &str,
-        quotes: Vec<Quote>,
-        as_of: AsOf,
-        last_keys: &[&str],
-    ) -> (Verdict, Vec<String>, Vec<String>) {
-        let sheet = Sheet { as_of, quotes, refused: Vec::new() };
-        let last_keys: Vec<String> = last_keys.iter().map(|key| (*key).to_owned()).collect();
-        let judgement = judge(&Case {
-            feed: providers::feed(feed).unwrap().1,
-            sheet: &sheet,
-            last: &last_keys,
-            last_day: None,
-            reference: &|_| None,
-            now: at("2026-09-30T10:00:00+07:00"),
-        });
-        (
-            judgement.verdict,
-            judgement.accepted.iter().map(Quote::key).collect(),
-            judgement.reasons.iter().map(|reason| reason.code.to_string()).collect(),
-        )
-    }
-
-    const USD: fn() -> Quote = || fx("USD", Some(dec!(25850)), Some(dec!(25880)), Some(dec!(26260)));
-
-    #[test]
-    fn a_sound_board_is_accepted_whole() {
-        let (verdict, kept, reasons) = run(
-            "bidv.fx",
-            vec![USD(), fx("CNY", None, Some(dec!(3464)), Some(dec!(3561)))],
-            AsOf::Unstated,
-            &[],
-        );
-        assert_eq!((verdict, kept.len(), reasons.len()), (Verdict::Accept, 2, 0));
-    }
-
-    #[test]
-    fn figures_outside_their_band_refuse_the_answer() {
-        let bar = |buy, sell| gold("sjc-bar", Some(buy), Some(sell));
-        for quote in [
-            bar(dec!(2_999_999), dec!(3_000_000)),
-            bar(dec!(14_000_000), dec!(140_000_000)),
-            bar(dec!(30_000_001), dec!(30_000_002)),
-        ] {
-            assert_eq!(run("doji.gold", vec![quote], AsOf::Unstated, &[]).0, Verdict::Reject);
-        }
-        for rate in [dec!(258800), dec!(2588), dec!(14999.99)] {
-            assert_eq!(
-                run("bidv.fx", vec![fx("USD", None, Some(rate), None)], AsOf::Unstated, &[]).0,
-                Verdict::Reject
-            );
-        }
-        // JPY per 100 instead of per 1
-        assert_eq!(
-            run(
-                "bidv.fx",
-                vec![USD(), fx("JPY", None, Some(dec!(15914)), Some(dec!(16855)))],
-                AsOf::Unstated,
-                &[]
-            )
-            .2,
-            ["out_of_band", "out_of_band"]
-        );
-        assert_eq!(run("bidv.deposit", vec![deposit(12, dec!(55))], AsOf::Unstated, &[]).0, Verdict::Reject);
-    }
-
-    #[test]
-    fn the_reference_bank_narrows_the_band_of_other_currencies() {
-        let sheet = Sheet {
-            as_of: AsOf::Unstated,
-            quotes: vec![USD(), fx("EUR", None, Some(dec!(60000)), None)],
-            refused: Vec::new(),
-        };
-        let verdict = |reference: &dyn Fn(&str) -> Option<Decimal>| {
-            let feed = providers::feed("bidv.fx").unwrap().1;
-            judge(&Case {
-                feed,
-                sheet: &sheet,
-                last: &[],
-                last_day: None,
-                reference,
-                now: at("2026-09-30T10:00:00+07:00"),
-            })
-            .verdict
-        };
-        assert_eq!(verdict(&|_| None), Verdict::Accept);
-        assert_eq!(verdict(&|_| Some(dec!(19000))), Verdict::Reject);
-    }
-
-    #[test]
-    fn fractions_and_slipped_digits_are_not_taken_for_percent() {
-        for rates in [[dec!(0.021), dec!(0.059)], [dec!(0.21), dec!(0.59)], [dec!(2.1), dec!(0.059)]] {
-            let board = vec![deposit(1, rates[0]), deposit(12, rates[1])];
-            assert_eq!(run("bidv.deposit", board, AsOf::Unstated, &[]).0, Verdict::Reject, "{rates:?}");
-        }
-        // The lowest that a state bank ever quoted.
-        let board = vec![deposit(1, dec!(1.6)), deposit(12, dec!(4.6))];
-        assert_eq!(run("bidv.deposit", board, AsOf::Unstated, &[]).0, Verdict::Accept);
-    }
-
-    #[test]
-    fn an_answer_of_which_a_third_cannot_be_read_is_refused() {
-        let sheet = Sheet {
-            as_of: AsOf::Unstated,
-            quotes: vec![deposit(6, dec!(3.5)), deposit(12, dec!(5.9))],
-            refused: vec![Reason::new("unreadable", "row 1 Tháng")],
-        };
-        let feed = providers::feed("bidv.deposit").unwrap().1;
-        let now = at("2026-09-30T10:00:00+07:00");
-        let judgement =
-            judge(&Case { feed, sheet: &sheet, last: &[], last_day: None, reference: &|_| None, now });
-        assert_eq!(judgement.verdict, Verdict::Reject);
-        assert_eq!(judgement.reasons.last().unwrap().code, "incomplete");
-    }
-
-    #[test]
-    fn buying_above_selling_or_cash_above_transfer_refuses_the_answer() {
-        assert_eq!(
-            run(
-                "doji.gold",
-                vec![gold("sjc-bar", Some(dec!(14760000)), Some(dec!(14460000)))],
-                AsOf::Unstated,
-                &[]
-            )
-            .2,
-            ["order"]
-        );
-        assert_eq!(
-            run(
-                "bidv.fx",
-                vec![fx("USD", Some(dec!(25890)), Some(dec!(25880)), Some(dec!(26260)))],
-                AsOf::Unstated,
-                &[]
-            )
-            .2,
-            ["order"]
-        );
-        assert_eq!(
-            run("bidv.fx", vec![fx("USD", None, Some(dec!(26300)), Some(dec!(26260)))], AsOf::Unstated, &[])
-                .2,
-            ["order"]
-        );
-    }
-
-    #[test]
-    fn a_row_over_its_spread_is_refused_alone() {
-        let (verdict, kept, reasons) = run(
-            "bidv.fx",
-            vec![USD(), fx("EUR", Some(dec!(20000)), None, Some(dec!(26100)))],
-            AsOf::Unstated,
-            &[],
-        );
-        assert_eq!(
-            (verdict, kept, reasons),
-            (Verdict::Accept, vec!["USD".to_owned()], vec!["spread".to_owned()])
-        );
-        // LAK is really quoted 39 % apart
-        assert_eq!(
-            run(
-                "bidv.fx",
-                vec![USD(), fx("LAK", None, Some(dec!(0.88)), Some(dec!(1.22)))],
-                AsOf::Unstated,
-                &[]
-            )
-            .1
-            .len(),
-            2
-        );
-        assert_eq!(
-            run(
-                "doji.gold",
-                vec![gold("sjc-bar", Some(dec!(10000000)), Some(dec!(11000001)))],
-                AsOf::Unstated,
-                &[]
-            )
-            .2,
-            ["spread", "incomplete"]
-        );
-    }
-
-    #[test]
-    fn an_answer_without_its_required_row_or_with_half_of_the_last_board_is_refused() {
-        assert_eq!(
-            run("bidv.fx", vec![fx("EUR", None, Some(dec!(29915)), None)], AsOf::Unstated, &[]).2,
-            ["incomplete"]
-        );
-        assert_eq!(run("bidv.fx", Vec::new(), AsOf::Unstated, &[]).2, ["incomplete"]);
-        let last = ["USD", "EUR", "GBP", "JPY"];
-        let two = vec![USD(), fx("EUR", None, Some(dec!(29915)), None)];
-        assert_eq!(run("bidv.fx", two.clone(), AsOf::Unstated, &last).2, ["incomplete"]);
-        let mut three = two;
-        three.push(fx("GBP", None, Some(dec!(34310)), None));
-        assert_eq!(run("bidv.fx", three, AsOf::Unstated, &last).0, Verdict::Accept);
-    }
-
-    #[test]
-    fn a_board_of_an_earlier_day_than_the_last_one_is_refused() {
-        let feed = providers::feed("bidv.fx").unwrap().1;
-        let verdict = |as_of| {
-            let sheet = Sheet { as_of, quotes: vec![USD()], refused: Vec::new() };
-            let last_day = Some("2026-09-30".parse().unwrap());
-            let now = at("2026-09-30T10:00:00+07:00");
-            judge(&Case { feed, sheet: &sheet, last: &[], last_day, reference: &|_| None, now }).verdict
-        };
-        assert_eq!(verdict(AsOf::At(at("2026-09-30T00:10:00+07:00"))), Verdict::Accept);
-        assert_eq!(verdict(AsOf::At(at("2026-09-29T23:50:00+07:00"))), Verdict::Reject);
-        assert_eq!(verdict(AsOf::On("2026-09-29".parse().unwrap())), Verdict::Reject);
-        assert_eq!(verdict(AsOf::Unstated), Verdict::Accept);
-    }
-
-    #[test]
-    fn a_date_more_than_a_day_ahead_refuses_the_answer_and_an_old_one_does_not() {
-        for (as_of, wanted) in [
-            (AsOf::At(at("2026-10-01T10:00:01+07:00")), Verdict::Reject),
-            (AsOf::At(at("2026-09-30T10:00:30+07:00")), Verdict::Accept),
-            (AsOf::On("2026-10-02".parse().unwrap()), Verdict::Reject),
-            (AsOf::On("2026-10-01".parse().unwrap()), Verdict::Accept),
-            (AsOf::On("2013-05-17".parse().unwrap()), Verdict::Accept),
-        ] {
-            assert_eq!(run("bidv.fx", vec![USD()], as_of, &[]).0, wanted, "{as_of:?}");
-        }
-    }
+/// Whether a feed's figures move daily: rates stand for months.
+#[must_use]
+pub const fn is_daily(kind: Kind) -> bool {
+    matches!(kind, Kind::Gold | Kind::Fx)
 }

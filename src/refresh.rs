@@ -2,7 +2,7 @@
 //! overlap, a panic stays inside its run, and whatever fails leaves what is served as it was.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,17 +13,24 @@ use std::{
 
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Request, Secrets, Sheet, Source};
+use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Secrets, Sheet, Source};
+use rust_decimal::Decimal;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    board::{FeedState, Shared, SourceState, Standing, Status, Update},
+    board::{
+        self, FeedState, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Update,
+        most_current,
+    },
     clock::{Clock, later},
     config,
     fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
-    judge::{self, Case, Judgement, Verdict},
+    judge::{
+        self, Before, Case, Judgement, Verdict,
+        hold::{self, Held, Peer},
+    },
     store::{Attempt, Kept, Store},
 };
 
@@ -52,6 +59,8 @@ pub struct Shop {
     pub store: Arc<Store>,
     /// Keys of sources.
     pub secrets: Secrets,
+    /// What is believed.
+    pub limits: config::Judge,
     /// What is cut out of every reason before anybody sees it.
     pub sensitive: Vec<String>,
     /// Tasks that shutdown waits for.
@@ -110,8 +119,19 @@ impl FirstRound {
     }
 }
 
-/// Asks a worker to run now; answered when what it brought is published.
-pub type RunNow = oneshot::Sender<RunEnd>;
+/// What a worker can be told to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Run now.
+    Run,
+    /// Serve the value that is held under this key.
+    Accept(String),
+    /// Do not serve it for as long as the source says the same.
+    Refuse(String),
+}
+
+/// An order, and who waits for it; answered when what it brought is published.
+pub type Request = (Order, oneshot::Sender<RunEnd>);
 
 /// Everything of one feed.
 pub struct Worker {
@@ -119,14 +139,19 @@ pub struct Worker {
     config: config::Feed,
     state: FeedState,
     bell: Arc<Notify>,
-    runs: mpsc::Receiver<RunNow>,
+    orders: mpsc::Receiver<Request>,
     /// The feed's fixed offset from its due runs, so that feeds do not all ask in the same second.
     offset: Duration,
     run: usize,
     /// When the last good run began.
     good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
+    /// What other houses quoted for the same quantity when a figure was last good, by key.
+    anchors: HashMap<String, Anchors>,
 }
+
+/// A house's feed and what it quoted.
+type Anchors = Vec<(&'static str, Decimal)>;
 
 /// What is remembered of a source between runs, in memory only.
 #[derive(Debug, Default)]
@@ -199,10 +224,13 @@ impl Worker {
         state: FeedState,
         bell: Arc<Notify>,
         offset: Duration,
-    ) -> (Self, mpsc::Sender<RunNow>) {
-        let (sender, runs) = mpsc::channel(4);
+    ) -> (Self, mpsc::Sender<Request>) {
+        let (sender, orders) = mpsc::channel(4);
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
-        (Self { shop, config, state, bell, runs, offset, run: 0, good_since: None, memory }, sender)
+        let anchors = HashMap::new();
+        let worker =
+            Self { shop, config, state, bell, orders, offset, run: 0, good_since: None, memory, anchors };
+        (worker, sender)
     }
 
     /// Works until `stop`. `first`: when to run for the first time without a bell, if a run was missed.
@@ -210,14 +238,16 @@ impl Worker {
         if first.is_none() {
             self.shop.first_round.done(true);
         }
+        // What others quoted when this feed was last good: at the start nobody has moved yet.
+        self.drop_anchor(&self.keys());
         let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
         let mut fresh_start = first.is_some();
         loop {
-            let mut answer = None;
+            let mut request = None;
             let due = async {
                 match wake {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
+                    Some(at) if !self.shop.clock.stands() => tokio::time::sleep_until(at).await,
+                    _ => std::future::pending().await,
                 }
             };
             tokio::select! {
@@ -227,50 +257,75 @@ impl Worker {
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = tokio::time::sleep(self.offset) => {}
-                        run = self.runs.recv() => match run {
-                            Some(sender) => answer = Some(sender),
+                        order = self.orders.recv() => match order {
+                            Some(order) => request = Some(order),
                             None => break,
                         },
                     }
-                    if answer.is_none() && self.is_answered() {
+                    if request.is_none() && self.is_answered() {
                         continue;
                     }
                 }
-                run = self.runs.recv() => match run {
-                    Some(sender) => answer = Some(sender),
+                order = self.orders.recv() => match order {
+                    Some(order) => request = Some(order),
                     None => break,
                 },
             }
-            let began = self.shop.clock.now();
-            self.no_future(began);
-            let end = tokio::select! {
-                () = stop.cancelled() => break,
-                end = AssertUnwindSafe(self.refresh()).catch_unwind() => end,
+            let (order, sender) = request.map_or((Order::Run, None), |(order, sender)| (order, Some(sender)));
+            let end = match order {
+                Order::Run => {
+                    let Some(end) = self.run_until(&stop).await else { break };
+                    let retry = self.retry_at(&end);
+                    self.set_next(retry);
+                    wake = retry.map(|at| {
+                        tokio::time::Instant::now() + self.shop.clock.until(at).max(Duration::from_secs(1))
+                    });
+                    if std::mem::take(&mut fresh_start) {
+                        self.shop.first_round.done(match &end {
+                            RunEnd::Good => true,
+                            RunEnd::Failed(codes) => {
+                                !codes.iter().all(|code| code == "dns" || code == "connect")
+                            }
+                        });
+                    }
+                    end
+                }
+                Order::Accept(key) => self.decide(&key, true).await,
+                Order::Refuse(key) => self.decide(&key, false).await,
             };
-            let end = end.unwrap_or_else(|_| self.panicked());
-            if end == RunEnd::Good {
-                self.good_since = Some(began);
-            }
-            wake = self.retry_at(&end);
-            self.set_next(wake);
-            if std::mem::take(&mut fresh_start) {
-                self.shop.first_round.done(match &end {
-                    RunEnd::Good => true,
-                    RunEnd::Failed(codes) => !codes.iter().all(|code| code == "dns" || code == "connect"),
-                });
-            }
-            let update =
-                Update { state: Arc::new(self.state.clone()), answer: answer.map(|sender| (sender, end)) };
+            self.state.count_missed(self.shop.clock.now());
+            let update = Update {
+                state: Some(Arc::new(self.state.clone())),
+                answer: sender.map(|sender| (sender, end)),
+            };
             if self.shop.board.send(update).await.is_err() {
                 break;
             }
         }
     }
 
+    /// One run; `None`: stopped in its middle.
+    async fn run_until(&mut self, stop: &CancellationToken) -> Option<RunEnd> {
+        let began = self.shop.clock.now();
+        self.no_future(began);
+        let end = tokio::select! {
+            () = stop.cancelled() => return None,
+            end = AssertUnwindSafe(self.refresh()).catch_unwind() => end,
+        };
+        let end = end.unwrap_or_else(|_| self.panicked());
+        if end == RunEnd::Good {
+            self.good_since = Some(began);
+        }
+        Some(end)
+    }
+
     /// When the clock was set back, times from what was the future would keep values fresh and sources waiting.
     fn no_future(&mut self, now: Timestamp) {
         for kept in self.state.sources.iter_mut().flat_map(|source| source.kept.values_mut()) {
             kept.checked_at = kept.checked_at.min(now);
+        }
+        for held in self.state.sources.iter_mut().flat_map(|source| source.held.values_mut()) {
+            held.since = held.since.min(now);
         }
         self.good_since = self.good_since.filter(|began| *began <= now);
         let longest = later(now, LONGEST_WAIT);
@@ -299,20 +354,29 @@ impl Worker {
         RunEnd::Failed(vec![code])
     }
 
-    /// After a failed run the next try does not wait for the next due run, but backs off.
-    fn retry_at(&self, end: &RunEnd) -> Option<tokio::time::Instant> {
-        if *end == RunEnd::Good {
-            return None;
-        }
+    /// After a failed run the next try does not wait for the next due run, but backs off. While a value waits for
+    /// confirmation its source is asked every few minutes.
+    fn retry_at(&self, end: &RunEnd) -> Option<Timestamp> {
         let now = self.shop.clock.now();
-        let soonest = self.memory.values().filter_map(|memory| memory.not_before).min()?;
-        Some(
-            tokio::time::Instant::now() + self.shop.clock.until(soonest.max(now)).max(Duration::from_secs(1)),
-        )
+        let soonest = match end {
+            RunEnd::Good if self.awaits_confirmation() => later(now, hold::POLL),
+            RunEnd::Good => return None,
+            RunEnd::Failed(_) => self.memory.values().filter_map(|memory| memory.not_before).min()?,
+        };
+        Some(soonest.max(now))
+    }
+
+    /// Whether another reading may release a value. One that only the operator can release is looked at again as
+    /// often, in case that the source mends it, and then left to the schedule.
+    fn awaits_confirmation(&self) -> bool {
+        let asked = self.state.sources.iter().filter(|source| source.standing == Standing::On);
+        asked
+            .flat_map(|source| source.held.values())
+            .any(|held| !held.refused && (!held.operator_only || held.polls < self.shop.limits.hold_polls))
     }
 
     /// The next run that will ask somebody: a due one, or the end of a back-off, but none while all sources wait.
-    fn set_next(&mut self, wake: Option<tokio::time::Instant>) {
+    fn set_next(&mut self, retry: Option<Timestamp>) {
         let now = self.shop.clock.now();
         let waits = || {
             self.state.sources.iter().filter(|state| state.standing == Standing::On).map(|state| {
@@ -323,7 +387,6 @@ impl Worker {
         // Due at the very second at which a wait ends counts.
         let from = Timestamp::from_second(from.as_second() - i64::from(from > now)).unwrap_or(from);
         let due = self.state.rules.schedule.after(from).map(|due| later(due, self.offset));
-        let retry = wake.map(|at| later(now, at.saturating_duration_since(tokio::time::Instant::now())));
         self.state.next_refresh_at = match (due, retry) {
             (Some(due), Some(retry)) => Some(due.min(retry)),
             (due, retry) => due.or(retry),
@@ -425,7 +488,7 @@ impl Worker {
         at: usize,
         run: usize,
         config: &config::Source,
-        first: Request,
+        first: providers::Request,
     ) -> Result<Gave, Trouble> {
         let mut request = first;
         for hop in 0..MAX_HOPS {
@@ -466,10 +529,12 @@ impl Worker {
                     }
                     for reason in &judgement.reasons {
                         let reason = self.shop.discreet(reason.clone());
-                        tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused");
+                        tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused or held");
                     }
-                    // Only the answer to the first request can be asked for conditionally.
-                    let validators = get.then(|| (request.url.clone(), validators));
+                    // Only the answer to the first request can be asked for conditionally, and not while something
+                    // of it waits: a 304 would confirm nothing.
+                    let validators =
+                        (get && judgement.held.is_empty()).then(|| (request.url.clone(), validators));
                     return Ok(Gave::Sheet(sheet, judgement, validators));
                 }
             }
@@ -509,24 +574,100 @@ impl Worker {
         let now = self.shop.clock.now();
         let snapshot = self.shop.snapshot.load();
         let own = self.state.feed.id == "vietcombank.fx";
-        // A board that has expired is no yardstick: a bank that changed its board for good must not be locked out.
-        let last: Vec<&Kept> = self
+        let empty = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (kept, held, last_keys) = self
             .state
             .sources
             .get(at)
-            .into_iter()
-            .flat_map(|state| state.last_keys.iter().filter_map(|key| state.kept.get(key)))
-            .filter(|kept| self.state.rules.freshness(kept.checked_at).status(now) < Status::Expired)
-            .collect();
+            .map_or((&empty.0, &empty.1, &empty.2), |state| (&state.kept, &state.held, &state.last_keys));
+        // A board that has expired is no yardstick: a bank that changed its board for good must not be locked out.
+        let stands = |kept: &&Kept| self.state.rules.freshness(kept.checked_at).status(now) < Status::Expired;
+        let board: Vec<&Kept> = last_keys.iter().filter_map(|key| kept.get(key)).collect();
+        let last: Vec<&Kept> = board.iter().copied().filter(stands).collect();
         let keys: BTreeSet<String> = last.iter().map(|kept| kept.quote.key_without_place()).collect();
+        let served: HashMap<String, Quote> = Arc::new(self.state.clone())
+            .serve(now)
+            .quotes
+            .into_iter()
+            .filter(|served| served.status < Status::Expired)
+            .map(|served| (served.kept.quote.key(), served.kept.quote))
+            .collect();
+        let own_last = |key: &str| kept.get(key).filter(stands).map(|kept| &kept.quote);
+        let before = |quote: &Quote| Before {
+            own: judge::known(quote, own_last).cloned(),
+            served: judge::known(quote, |key| served.get(key)).cloned(),
+            held: held.get(&quote.key()).cloned(),
+            peers: self.peers(&snapshot, &quote.key()),
+        };
         judge::judge(&Case {
             feed: self.state.feed,
             sheet,
             last: &keys.into_iter().collect::<Vec<_>>(),
             last_day: last.iter().filter_map(|kept| kept.as_of.day()).max(),
+            frozen_for: self.frozen_for(sheet, &board, now),
+            before: &before,
             reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
+            limits: &self.shop.limits,
+            max_jump: self.config.max_jump.limit,
             now,
         })
+    }
+
+    /// Days on which a new board was due since the one that this answer says again came; however old that is.
+    fn frozen_for(&self, sheet: &Sheet, board: &[&Kept], now: Timestamp) -> u32 {
+        let Some(day) = sheet.as_of.day().filter(|_| judge::is_daily(self.state.feed.kind)) else { return 0 };
+        let newest = board.iter().filter_map(|kept| kept.as_of.day()).max();
+        let says_again = |quote: &Quote| {
+            let key = quote.key();
+            board.iter().any(|kept| kept.quote.key() == key && kept.quote.same_figures(quote))
+        };
+        if newest == Some(day) && sheet.quotes.iter().all(says_again) {
+            self.state.rules.missed_publishes(board::published_on(board, day), now)
+        } else {
+            0
+        }
+    }
+
+    /// How far other houses went with the same quantity since this figure was last good. What they hold themselves
+    /// counts too, unless it looks like a slip: when all move at once, all hold.
+    fn peers(&self, snapshot: &Snapshot, key: &str) -> Vec<Peer> {
+        let Some(anchors) = self.anchors.get(key) else { return Vec::new() };
+        let Some(quantity) = self.quantity(key) else { return Vec::new() };
+        others(snapshot, &self.state, &quantity)
+            .filter_map(|(feed, served)| {
+                let (_, then) = anchors.iter().find(|(known, _)| *known == feed.state.feed.id)?;
+                let candidate = feed.state.held(&served.kept.quote.key()).filter(|held| !held.operator_only);
+                let quote = match candidate {
+                    Some(held) => &held.quote,
+                    None if served.status == Status::Fresh => &served.kept.quote,
+                    None => return None,
+                };
+                let ratio = hold::leading(quote)?.checked_div(*then)?;
+                Some(Peer { feed: feed.state.feed.id, ratio })
+            })
+            .collect()
+    }
+
+    fn quantity(&self, key: &str) -> Option<String> {
+        self.state.sources.iter().find_map(|source| judge::quantity(&source.kept.get(key)?.quote))
+    }
+
+    fn keys(&self) -> Vec<String> {
+        let keys: BTreeSet<&String> =
+            self.state.sources.iter().flat_map(|source| source.kept.keys()).collect();
+        keys.into_iter().cloned().collect()
+    }
+
+    /// Notes what other houses quote now, where these figures are good.
+    fn drop_anchor(&mut self, keys: &[String]) {
+        let snapshot = self.shop.snapshot.load();
+        for key in keys {
+            let Some(quantity) = self.quantity(key) else { continue };
+            let prices = others(&snapshot, &self.state, &quantity)
+                .filter_map(|(feed, served)| Some((feed.state.feed.id, hold::leading(&served.kept.quote)?)))
+                .collect();
+            self.anchors.insert(key.clone(), prices);
+        }
     }
 
     /// Takes an accepted answer over and keeps it.
@@ -538,13 +679,25 @@ impl Worker {
         memory.failures = 0;
         memory.not_before = None;
         let mut dropped = Vec::new();
+        let held_before = state.held.clone();
         let (outcome, kept) = match gave {
             Gave::Unchanged => ("unchanged", touch(state, now)),
             Gave::Sheet(sheet, judgement, validators) => {
                 memory.validators = validators;
                 memory.read_in_full_at = Some(now);
                 dropped = drop_superseded(state, &judgement.accepted);
-                ("ok", take_over(state, &before, &judgement.accepted, sheet.as_of, now))
+                let kept = take_over(state, &before, &judgement.accepted, sheet.as_of, now);
+                state.last_keys.extend(
+                    judgement
+                        .held
+                        .iter()
+                        .map(|held| held.quote.key())
+                        .filter(|key| state.kept.contains_key(key)),
+                );
+                // Where everything waits nothing was served, and the answer's outcome says so.
+                let waits = judgement.accepted.is_empty();
+                state.held = judgement.held.into_iter().map(|held| (held.quote.key(), held)).collect();
+                (if waits { "held" } else { "ok" }, kept)
             }
         };
         for (kept, _) in kept.iter().filter(|(_, changed)| *changed) {
@@ -553,9 +706,60 @@ impl Worker {
         let changed = kept.iter().filter(|(_, changed)| *changed).count();
         let attempt = Attempt { at: now, outcome: outcome.to_owned(), reason: None };
         state.last = Some(attempt.clone());
-        let (source, keys) = (state.source.id, state.last_keys.clone());
-        self.keep(source, attempt, kept, &SourceKeys { keys, dropped }).await;
+        let source = SourceKeys {
+            id: state.source.id,
+            keys: state.last_keys.clone(),
+            dropped,
+            held: (state.held != held_before).then(|| state.held.clone()),
+        };
+        let good: Vec<String> = kept.iter().map(|(kept, _)| kept.quote.key()).collect();
+        self.drop_anchor(&good);
+        self.keep(attempt, kept, source).await;
         (outcome, changed)
+    }
+
+    /// The operator's word on a held value.
+    async fn decide(&mut self, key: &str, accept: bool) -> RunEnd {
+        let now = self.shop.clock.now();
+        let Some(at) = self.state.sources.iter().position(|source| source.held.contains_key(key)) else {
+            return RunEnd::Failed(vec!["not_held".to_owned()]);
+        };
+        let before = self.replaced_by(at, now);
+        let Some(state) = self.state.sources.get_mut(at) else {
+            return RunEnd::Failed(vec!["not_held".to_owned()]);
+        };
+        let mut kept = Vec::new();
+        if accept {
+            if let Some(held) = state.held.remove(key) {
+                let old = before.get(key).or_else(|| state.kept.get(key));
+                // It was read at its last poll, and is good since the operator says so.
+                kept.push(renew(old, &held.quote, held.as_of, now));
+            }
+            for (kept, _) in &kept {
+                state.kept.insert(key.to_owned(), kept.clone());
+                state.extend_trend(&kept.quote, kept.changed_at);
+            }
+        } else if let Some(held) = state.held.get_mut(key) {
+            held.refused = true;
+        }
+        tracing::info!(
+            feed = self.state.feed.id,
+            source = state.source.id,
+            key,
+            accept,
+            "a held value was decided on"
+        );
+        let attempt =
+            state.last.clone().unwrap_or(Attempt { at: now, outcome: "ok".to_owned(), reason: None });
+        let source = SourceKeys {
+            id: state.source.id,
+            keys: state.last_keys.clone(),
+            dropped: Vec::new(),
+            held: Some(state.held.clone()),
+        };
+        self.drop_anchor(&[key.to_owned()]);
+        self.keep(attempt, kept, source).await;
+        RunEnd::Good
     }
 
     /// What is served of this feed and would give way to the source at `at`: all but the fresh figures of sources
@@ -585,29 +789,29 @@ impl Worker {
         let attempt = Attempt { at: now, outcome: reason.code.to_string(), reason: Some(reason.clone()) };
         let Some(state) = self.state.sources.get_mut(at) else { return };
         state.last = Some(attempt.clone());
-        let keys = SourceKeys { keys: state.last_keys.clone(), dropped: Vec::new() };
-        self.keep(source.id, attempt, Vec::new(), &keys).await;
+        let keys =
+            SourceKeys { id: source.id, keys: state.last_keys.clone(), dropped: Vec::new(), held: None };
+        self.keep(attempt, Vec::new(), keys).await;
     }
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
     /// What could not be written is written with the next answer, in order.
-    async fn keep(
-        &self,
-        source: &'static str,
-        attempt: Attempt,
-        more: Vec<(Kept, bool)>,
-        state: &SourceKeys,
-    ) {
+    async fn keep(&self, attempt: Attempt, more: Vec<(Kept, bool)>, state: SourceKeys) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
+        let SourceKeys { id: source, keys, dropped, held } = state;
         let unsaved = self.memory.get(source).map(|memory| Arc::clone(&memory.unsaved)).unwrap_or_default();
-        let SourceKeys { keys, dropped } = state.clone();
         let write = self.shop.tracker.spawn(async move {
             let mut kept = std::mem::take(&mut *unsaved.lock().unwrap_or_else(PoisonError::into_inner));
             kept.extend(more);
             if let Err(error) = store.keep(feed, source, &attempt, &kept, &dropped, &keys).await {
                 tracing::error!(feed, source, %error, "the answer could not be kept; serving goes on from memory");
                 unsaved.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, kept);
+            }
+            if let Some(held) = held
+                && let Err(error) = store.hold(feed, source, &held).await
+            {
+                tracing::error!(feed, source, %error, "what is held could not be kept; it is held anew after a restart");
             }
         });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
@@ -616,11 +820,30 @@ impl Worker {
     }
 }
 
-/// Which quotes a source's last accepted answer had, and which gave way to it.
-#[derive(Debug, Clone, Default)]
+/// Other institutions' quotes of the same quantity.
+fn others<'a>(
+    snapshot: &'a Snapshot,
+    own: &'a FeedState,
+    quantity: &'a str,
+) -> impl Iterator<Item = (&'a ServedFeed, &'a Served)> {
+    snapshot
+        .feeds
+        .iter()
+        .filter(|feed| {
+            feed.state.institution.id != own.institution.id && feed.state.feed.kind == own.feed.kind
+        })
+        .filter_map(move |feed| {
+            let same = |served: &&Served| judge::quantity(&served.kept.quote).as_deref() == Some(quantity);
+            Some((feed, most_current(feed.quotes.iter().filter(same))?))
+        })
+}
+
+/// Which quotes a source's last accepted answer had, which gave way to it, and what waits, if that changed.
 struct SourceKeys {
+    id: &'static str,
     keys: Vec<String>,
     dropped: Vec<String>,
+    held: Option<BTreeMap<String, Held>>,
 }
 
 /// Half a minute, doubled at each failure in a row, up to four intervals of the schedule and half an hour.
@@ -631,9 +854,10 @@ fn back_off(failures: u32, interval: Duration) -> Duration {
 
 /// The last accepted answer stands: its quotes were checked again.
 fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
-    let SourceState { kept, last_keys, .. } = state;
+    let SourceState { kept, last_keys, held, .. } = state;
     last_keys
         .iter()
+        .filter(|key| !held.contains_key(*key))
         .filter_map(|key| {
             let kept = kept.get_mut(key)?;
             kept.checked_at = now;
@@ -722,6 +946,7 @@ mod tests {
             fetcher: Fetcher::Live(crate::fetch::Live::new(&config.fetch, clock)),
             store,
             secrets: Secrets::default(),
+            limits: config.judge.clone(),
             sensitive: Vec::new(),
             tracker: TaskTracker::new(),
             snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(crate::board::Snapshot::of(Vec::new()))),

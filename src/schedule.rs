@@ -129,6 +129,14 @@ impl Schedule {
         at
     }
 
+    /// Whether any run is on this day.
+    #[must_use]
+    pub fn is_due_on(&self, day: Date) -> bool {
+        let Ok(midnight) = providers::VIETNAM.to_timestamp(day.at(0, 0, 0, 0)) else { return false };
+        let before = Timestamp::from_second(midnight.as_second() - 1).unwrap_or(midnight);
+        self.after(before).is_some_and(|run| clock::day(run) == day)
+    }
+
     /// The shortest time between any of a dozen runs in a row: enough for every schedule with a rhythm.
     #[must_use]
     pub fn shortest_interval(&self) -> Duration {

@@ -1,6 +1,8 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer.
 //! Values are kept as published: the source's unit and digits, decimals as text.
 
+mod held;
+
 use std::{fs::File, path::PathBuf, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
@@ -129,7 +131,7 @@ pub struct Published {
     pub hash: String,
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("store/0001.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("store/0001.sql"), include_str!("store/0002.sql")];
 
 /// One SQLite file, open.
 #[derive(Debug)]

@@ -141,6 +141,9 @@ impl Layers {
             self.check_picks(&format!("widgets.{}", kind.as_str()), raw.widgets.of(kind), &mut problems);
         }
         let presets = self.presets(raw.presets, &feeds, &mut problems);
+        if raw.judge.hold_polls == 0 {
+            problems.push(self.problem("judge.hold_polls", "must be at least 1"));
+        }
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
@@ -149,6 +152,7 @@ impl Layers {
             store: raw.store,
             fetch: raw.fetch,
             calendar,
+            judge: raw.judge,
             feeds,
             widgets: raw.widgets,
             presets,
@@ -218,6 +222,12 @@ impl Layers {
             if span.0.as_secs() < least {
                 problems.push(self.problem(&format!("feeds.{id}.{key}"), "must be at least 1s"));
             }
+        }
+        let of_rates = id.ends_with(Kind::Deposit.as_str());
+        if feed.max_jump.is_percent == of_rates {
+            let wanted =
+                if of_rates { "points of a rate, such as \"1.5\"" } else { "percent, such as \"3%\"" };
+            problems.push(self.problem(&format!("feeds.{id}.max_jump"), &format!("must be {wanted}")));
         }
         if feed.expire_after < feed.stale_after {
             problems.push(self.problem(

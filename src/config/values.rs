@@ -112,18 +112,24 @@ impl<'de> Deserialize<'de> for Span {
 
 /// `5%` of the last value, or `1.5` points of a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Jump(pub Decimal);
+pub struct Jump {
+    /// The number.
+    pub limit: Decimal,
+    /// Whether it is percent of the last value.
+    pub is_percent: bool,
+}
 
 impl FromStr for Jump {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.strip_suffix('%')
+        let percent = text.strip_suffix('%');
+        percent
             .unwrap_or(text)
             .parse::<Decimal>()
             .ok()
-            .filter(|limit| limit.is_sign_positive() && !limit.is_zero())
-            .map(Self)
+            .filter(|limit| limit.is_sign_positive() && !limit.is_zero() && *limit <= Decimal::ONE_THOUSAND)
+            .map(|limit| Self { limit, is_percent: percent.is_some() })
             .ok_or_else(|| {
                 format!(
                     "\"{text}\" is not a limit; allowed are \"3%\" or, for deposits, points such as \"1.5\""
@@ -133,6 +139,35 @@ impl FromStr for Jump {
 }
 
 impl<'de> Deserialize<'de> for Jump {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parsed(deserializer)
+    }
+}
+
+/// From the lowest to the highest figure that is believed: `15000..40000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Band {
+    /// Nothing below this.
+    pub low: Decimal,
+    /// Nothing above this.
+    pub high: Decimal,
+}
+
+impl FromStr for Band {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!("\"{text}\" is not a band; allowed are two figures such as 15000..40000, the lower first")
+        };
+        let (low, high) = text.split_once("..").ok_or_else(wrong)?;
+        let figure = |text: &str| text.trim().parse::<Decimal>().map_err(|_| wrong());
+        let band = Self { low: figure(low)?, high: figure(high)? };
+        if band.low.is_sign_negative() || band.low >= band.high { Err(wrong()) } else { Ok(band) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Band {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)
     }

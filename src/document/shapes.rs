@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     board::{Served, ServedFeed, SourceState, Standing, Status},
     clock::rfc3339,
+    judge::hold::Held,
     store::Kept,
 };
 
@@ -179,9 +180,13 @@ pub struct FeedDetail {
     sources: Vec<SourceJson>,
     /// Candidates that wait for confirmation.
     held: Vec<HeldJson>,
-    /// Due runs that brought nothing.
+    /// Due runs since the last good answer that brought nothing.
     #[schema(minimum = 0)]
     missed: u32,
+    /// Working days since that of the newest board on which a new one was due and did not come; 0 where the source
+    /// states no day, and for rates, which stand for months.
+    #[schema(minimum = 0)]
+    missed_publishes: u32,
 }
 
 /// A place from which a feed is read.
@@ -212,9 +217,11 @@ pub struct SourceJson {
 pub struct HeldJson {
     /// Id of the quote.
     quote: String,
-    /// What the source says now.
+    /// The figures that the source gives now, named and written as those of the quote.
+    #[schema(value_type = Object)]
     candidate: serde_json::Value,
-    /// What is served.
+    /// The figures that are served; null where there are none.
+    #[schema(value_type = Option<Object>)]
     serving: serde_json::Value,
     /// Why it is held.
     #[schema(value_type = Vec<ReasonJson>)]
@@ -592,8 +599,15 @@ impl FeedJson {
         let newest = kept.iter().max_by_key(|kept| kept.checked_at);
         let latest =
             |time: fn(&Kept) -> jiff::Timestamp| kept.iter().map(|kept| time(kept)).max().map(rfc3339);
+        let waiting =
+            || state.sources.iter().flat_map(|source| source.held.values()).find(|held| !held.refused);
         let reason = match (&state.failure, served.status) {
             (Some(failure), _) => Some(failure.clone()),
+            (None, Status::Fresh | Status::Stale) if waiting().is_some() => {
+                let why = waiting().and_then(|held| held.reasons.first());
+                let why = why.map_or_else(String::new, |why| format!(": {}", why.message));
+                Some(Reason::new("held", format!("a new value waits for confirmation{why}")))
+            }
             (None, Status::Unavailable) => Some(Reason::new("not_yet", "no answer has been read yet")),
             (None, Status::Stale | Status::Expired) => Some(Reason::new("missed", "a due run was missed")),
             (None, Status::Fresh) => None,
@@ -627,11 +641,62 @@ impl FeedDetail {
             feed: FeedJson::of(served),
             schedule: served.state.rules.schedule.to_string(),
             sources: served.state.sources.iter().map(|source| SourceJson::of(served, source)).collect(),
-            held: Vec::new(),
-            missed: 0,
+            held: HeldJson::all(served),
+            missed: served.state.missed,
+            missed_publishes: served.state.missed_publishes,
         }
     }
 }
+
+impl HeldJson {
+    fn all(served: &ServedFeed) -> Vec<Self> {
+        let asked = served.state.sources.iter().filter(|source| source.standing == Standing::On);
+        asked
+            .flat_map(|source| source.held.values().map(move |held| (source.source, held)))
+            .map(|(source, held)| Self::of(served, source, held))
+            .collect()
+    }
+
+    fn of(served: &ServedFeed, source: &'static providers::Source, held: &Held) -> Self {
+        let state = &served.state;
+        let key = held.quote.key();
+        let serving = served.quotes.iter().find(|quote| quote.kept.quote.key() == key);
+        let kept = Kept {
+            quote: held.quote.clone(),
+            previous: None,
+            as_of: held.as_of,
+            fetched_at: held.since,
+            checked_at: held.since,
+            changed_at: held.since,
+        };
+        let freshness = state.rules.freshness(held.since);
+        let candidate = Served { kept, freshness, status: Status::Fresh, source, held: true };
+        let figures = |quote: &Served| {
+            let json = QuoteJson::of(state.feed, state.institution.id, quote, WeightUnit::Luong);
+            match serde_json::to_value(json) {
+                Ok(serde_json::Value::Object(mut fields)) => {
+                    fields.retain(|name, _| FIGURES.contains(&name.as_str()));
+                    serde_json::Value::Object(fields)
+                }
+                _ => serde_json::Value::Null,
+            }
+        };
+        let mut reasons = held.reasons.clone();
+        if held.refused {
+            reasons.push(Reason::new("refused", "the operator refused this value"));
+        }
+        Self {
+            quote: held.quote.id(state.feed.id),
+            candidate: figures(&candidate),
+            serving: serving.map_or(serde_json::Value::Null, figures),
+            reasons,
+            since: rfc3339(held.since),
+        }
+    }
+}
+
+/// The figures of a quote of any kind, and when they hold.
+const FIGURES: &[&str] = &["buy", "sell", "buy_cash", "buy_transfer", "sell_cash", "rate_percent", "as_of"];
 
 impl SourceJson {
     fn of(served: &ServedFeed, source: &SourceState) -> Self {

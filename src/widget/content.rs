@@ -58,7 +58,7 @@ fn figure(served: &Served, foot: usize, side: impl Fn(&Quote) -> Option<Decimal>
         Status::Unavailable => Look::Unavailable,
     };
     let change = difference(value, served.kept.previous.as_ref().and_then(side));
-    Figure { value, status, change, held: false, borrowed: None, foot }
+    Figure { value, status, change, held: served.held, borrowed: None, foot }
 }
 
 /// The feet of one table: a line a feed and source, in the order of first use.

@@ -1,21 +1,14 @@
 //! Damaged answers: no panic, no hang, and no figure outside its band is ever accepted. The seed is printed;
 //! `BANGGIA_MUTATIONS` and `BANGGIA_SEED` repeat or enlarge a run.
 
-use banggia::judge::{Case, Verdict, judge};
+use banggia::{
+    config,
+    judge::{Case, Verdict, judge},
+};
 use providers::{Answer, Feed, Parsed, Quote, Secrets, Source, WeightUnit, convert_weight};
 use rust_decimal::{Decimal, dec};
 
-/// xorshift64*: small, seeded, good enough to pick bytes.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).unwrap() % below.max(1)
-    }
-}
+use crate::damage::Dice;
 
 fn now() -> jiff::Timestamp {
     "2026-09-30T10:05:00+07:00".parse().unwrap()
@@ -36,6 +29,10 @@ fn answers() -> Vec<(&'static Feed, &'static Source, Vec<u8>)> {
     answers
 }
 
+fn limits() -> config::Judge {
+    crate::house::config("").judge
+}
+
 /// Parses and judges as the service does; panics are the test's failure.
 fn accepted(feed: &'static Feed, source: &'static Source, bytes: &[u8]) -> Vec<Quote> {
     let base = url::Url::parse(source.url).unwrap();
@@ -53,8 +50,7 @@ fn accepted(feed: &'static Feed, source: &'static Source, bytes: &[u8]) -> Vec<Q
     let parsed = (source.parse)(&answer);
     assert!(started.elapsed().as_secs() < 5, "{} {} took {:?}", feed.id, source.id, started.elapsed());
     let Ok(Parsed::Sheet(sheet)) = parsed else { return Vec::new() };
-    let judgement =
-        judge(&Case { feed, sheet: &sheet, last: &[], last_day: None, reference: &|_| None, now: now() });
+    let judgement = judge(&Case::first(feed, &sheet, &limits(), dec!(5), now()));
     if judgement.verdict == Verdict::Accept { judgement.accepted } else { Vec::new() }
 }
 
@@ -117,7 +113,7 @@ fn random_mutations_never_let_a_figure_outside_its_band_through() {
     let (count, seed) = (number("BANGGIA_MUTATIONS", 20_000), number("BANGGIA_SEED", 20_260_930));
     println!("{count} mutations, seed {seed}");
     let answers = answers();
-    let mut dice = Dice(seed.max(1));
+    let mut dice = Dice::new(seed);
     let mut read = 0;
     for nth in 0..count {
         let (feed, source, original) = &answers[dice.roll(answers.len())];
