@@ -8,7 +8,10 @@ use croner::{
     Cron,
     parser::{CronParser, Seconds},
 };
-use jiff::{Timestamp, civil::Date};
+use jiff::{
+    Timestamp,
+    civil::{Date, Weekday},
+};
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
@@ -167,6 +170,21 @@ fn vietnam() -> FixedOffset {
 
 const VIETNAM_SECONDS: i32 = 7 * 3600;
 
+/// First day of the lunar year and 10th day of its third month, by new moons and solar terms at 105° east (UTC+7).
+/// In 2030 they are a day before China's.
+const LUNAR: &[(i16, (i8, i8), (i8, i8))] = &[
+    (2026, (2, 17), (4, 26)),
+    (2027, (2, 6), (4, 16)),
+    (2028, (1, 26), (4, 4)),
+    (2029, (2, 13), (4, 23)),
+    (2030, (2, 2), (4, 12)),
+    (2031, (1, 23), (4, 1)),
+    (2032, (2, 11), (4, 19)),
+    (2033, (1, 31), (4, 9)),
+    (2034, (2, 19), (4, 28)),
+    (2035, (2, 8), (4, 17)),
+];
+
 /// Days on which no bank publishes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calendar(BTreeSet<Date>);
@@ -177,31 +195,28 @@ impl Calendar {
         Self(days.into_iter().collect())
     }
 
-    /// Vietnamese public holidays (Labour Code 2019, article 112) for the years whose lunar days are known here:
-    /// New Year, Tết (five days, from the last of the old year), Hùng Kings (10th of the 3rd lunar month),
-    /// 30 April, 1 May, National Day (2 September and the day before).
+    /// Vietnamese public holidays (Labour Code 2019, article 112): New Year, Tết (five days, from the last of the old
+    /// year), Hùng Kings (10th of the 3rd lunar month), 30 April, 1 May, National Day (2 September and the day before);
+    /// for one that falls on a weekend the next working day is off (article 111). The Government settles the days of
+    /// each year in the autumn before and may shift some: those belong into the configuration.
     #[must_use]
     pub fn built_in() -> Self {
-        let fixed = (2026..=2030).flat_map(|year| {
-            [(1, 1), (4, 30), (5, 1), (9, 1), (9, 2)].map(|(month, day)| Date::new(year, month, day))
-        });
-        let lunar = [
-            (2026, 2, 16),
-            (2026, 2, 17),
-            (2026, 2, 18),
-            (2026, 2, 19),
-            (2026, 2, 20),
-            (2026, 4, 26),
-            (2027, 2, 5),
-            (2027, 2, 6),
-            (2027, 2, 7),
-            (2027, 2, 8),
-            (2027, 2, 9),
-            (2027, 4, 16),
-        ]
-        .into_iter()
-        .map(|(year, month, day)| Date::new(year, month, day));
-        Self(fixed.chain(lunar).filter_map(Result::ok).collect())
+        let mut days = BTreeSet::new();
+        for (year, tet, hung_kings) in LUNAR {
+            let fixed = [(1, 1), (4, 30), (5, 1), (9, 1), (9, 2), *hung_kings];
+            days.extend(fixed.into_iter().filter_map(|(month, day)| Date::new(*year, month, day).ok()));
+            let new_year = Date::new(*year, tet.0, tet.1).ok();
+            let eve = new_year.and_then(|day| day.yesterday().ok());
+            days.extend(std::iter::successors(eve, |day| day.tomorrow().ok()).take(5));
+        }
+        let is_weekend = |day: Date| matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
+        for holiday in days.clone().into_iter().filter(|day| is_weekend(*day)) {
+            let instead = std::iter::successors(holiday.tomorrow().ok(), |day| day.tomorrow().ok())
+                .take(14)
+                .find(|day| !is_weekend(*day) && !days.contains(day));
+            days.extend(instead);
+        }
+        Self(days)
     }
 
     /// Adds days.
@@ -293,7 +308,29 @@ mod tests {
         let schedule: Schedule = "*/10 8-17 * * Mon-Fri".parse().unwrap();
         let before_tet = at("2027-02-04T17:50:00+07:00");
         assert_eq!(schedule.after(before_tet), Some(at("2027-02-05T08:00:00+07:00")));
-        assert_eq!(schedule.due_after(before_tet, &Calendar::built_in()), at("2027-02-10T08:00:00+07:00"));
+        assert_eq!(schedule.due_after(before_tet, &Calendar::built_in()), at("2027-02-12T08:00:00+07:00"));
+    }
+
+    #[test]
+    fn the_built_in_holidays_are_those_of_the_law_with_a_working_day_for_each_on_a_weekend() {
+        let calendar = Calendar::built_in();
+        let of = |from: &str, to: &str| -> Vec<String> {
+            let (from, to): (Date, Date) = (from.parse().unwrap(), to.parse().unwrap());
+            from.series(jiff::Span::new().days(1))
+                .take_while(|day| *day <= to)
+                .filter(|day| calendar.is_holiday(*day))
+                .map(|day| day.strftime("%m-%d").to_string())
+                .collect()
+        };
+        // Announced for 2026: Tết 16 to 20 February, Hùng Kings on a Sunday and therefore the Monday.
+        assert_eq!(of("2026-02-01", "2026-02-28"), ["02-16", "02-17", "02-18", "02-19", "02-20"]);
+        assert_eq!(of("2026-04-20", "2026-05-10"), ["04-26", "04-27", "04-30", "05-01"]);
+        // Tết 2027 begins on a Saturday: five days, two of them on the weekend.
+        assert_eq!(
+            of("2027-02-01", "2027-02-28"),
+            ["02-05", "02-06", "02-07", "02-08", "02-09", "02-10", "02-11"]
+        );
+        assert_eq!(of("2035-12-31", "2036-12-31"), Vec::<String>::new(), "what is not known is not guessed");
     }
 
     #[tokio::test]

@@ -330,8 +330,8 @@ pub(super) fn swapped_rows(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
     found
 }
 
-/// Two prices of one house that moved together and changed places: on every side they are as far apart as before, the
-/// other way round. Repetition may confirm it: premiums do turn.
+/// Two prices of one house that moved together and changed places: on every side they are about as far apart as before,
+/// the other way round. Repetition may confirm it: premiums do turn.
 fn is_mirrored((one, one_before): (&Quote, &Quote), (other, other_before): (&Quote, &Quote)) -> bool {
     let apart = |a: &Quote, b: &Quote| {
         let b = figures(b);
@@ -348,7 +348,10 @@ fn is_mirrored((one, one_before): (&Quote, &Quote), (other, other_before): (&Quo
     one.kind() == Kind::Gold
         && before.len() >= 2
         && before.len() == now.len()
-        && before.iter().zip(&now).all(|(before, now)| !before.is_zero() && *now == -*before)
+        && before
+            .iter()
+            .zip(&now)
+            .all(|(before, now)| !before.is_zero() && (*now + *before).abs() * Decimal::TEN <= before.abs())
 }
 
 /// At least three rows of which nearly each has what a neighbour had, all from the same side. Prices of gold houses

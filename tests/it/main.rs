@@ -18,11 +18,14 @@
 
 mod api;
 mod bank;
+mod calibration;
 mod cli;
 mod contract;
 mod damage;
+mod day;
 mod faults;
 mod fixtures;
+mod holds;
 mod house;
 mod limits;
 mod mutations;
