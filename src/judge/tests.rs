@@ -253,3 +253,132 @@ fn a_date_more_than_a_day_ahead_refuses_the_answer_and_an_old_one_does_not() {
         assert_eq!(run("bidv.fx", vec![USD()], as_of, &[]).0, wanted, "{as_of:?}");
     }
 }
+
+/// The verdict on a second board after a first one, with the codes of the reasons.
+fn after(
+    feed: &str,
+    first: &[Quote],
+    second: Vec<Quote>,
+    max_jump: Decimal,
+) -> (Verdict, Vec<String>, Vec<String>) {
+    let sheet = Sheet { as_of: AsOf::Unstated, quotes: second, refused: Vec::new() };
+    let feed = providers::feed(feed).unwrap().1;
+    let limits = limits();
+    let known: BTreeMap<String, Quote> = first.iter().map(|quote| (quote.key(), quote.clone())).collect();
+    let before = |quote: &Quote| Before {
+        own: super::known(quote, |key| known.get(key)).cloned(),
+        ..Before::default()
+    };
+    let case = Case::first(feed, &sheet, &limits, max_jump, at("2026-09-30T10:00:00+07:00"));
+    let judgement = judge(&Case { before: &before, ..case });
+    (
+        judgement.verdict,
+        judgement.held.iter().map(|held| held.quote.key()).collect(),
+        judgement.reasons.iter().map(|reason| reason.code.to_string()).collect(),
+    )
+}
+
+fn bar(sell: Decimal) -> Quote {
+    gold("sjc-bar", Some(sell - dec!(300000)), Some(sell))
+}
+
+#[test]
+fn a_step_up_to_the_limit_is_a_market_and_one_beyond_it_waits() {
+    let first = [bar(dec!(14_250_000))];
+    for (sell, verdict) in [
+        (dec!(14_900_000), Verdict::Accept),
+        (dec!(13_600_000), Verdict::Accept),
+        (dec!(15_000_000), Verdict::Hold),
+        (dec!(13_500_000), Verdict::Hold),
+    ] {
+        assert_eq!(after("doji.gold", &first, vec![bar(sell)], dec!(5)).0, verdict, "{sell}");
+    }
+    // Rates go by points, not by percent.
+    let rates = |year| vec![deposit(1, dec!(2.1)), deposit(12, year)];
+    assert_eq!(after("bidv.deposit", &rates(dec!(5.9)), rates(dec!(7.4)), dec!(1.5)).0, Verdict::Accept);
+    assert_eq!(after("bidv.deposit", &rates(dec!(5.9)), rates(dec!(7.5)), dec!(1.5)).0, Verdict::Hold);
+}
+
+#[test]
+fn a_row_that_waits_leaves_the_others_alone() {
+    let first = [USD(), fx("CNY", None, Some(dec!(3464)), Some(dec!(3561)))];
+    let second = vec![USD(), fx("CNY", None, Some(dec!(3700)), Some(dec!(3800)))];
+    let (verdict, held, reasons) = after("bidv.fx", &first, second, dec!(3));
+    assert_eq!(
+        (verdict, held, reasons),
+        (Verdict::Hold, vec!["CNY".into()], vec!["jump".into(), "jump".into()])
+    );
+}
+
+#[test]
+fn known_slips_wait_for_the_operator() {
+    let first = [bar(dec!(14_250_000))];
+    // An ounce's price for a lượng's, and back.
+    for sell in [dec!(17_181_225), dec!(11_818_860)] {
+        let (verdict, _, reasons) = after("doji.gold", &first, vec![bar(sell)], dec!(5));
+        assert_eq!((verdict, reasons[0].as_str()), (Verdict::Hold, "unit_slip"), "{sell}");
+    }
+    // A small rate slips a digit without leaving any limit in points.
+    let demand = |rate| {
+        vec![
+            Quote::Deposit(providers::Deposit {
+                term: Term::Demand,
+                ..match deposit(1, rate) {
+                    Quote::Deposit(deposit) => deposit,
+                    _ => unreachable!(),
+                }
+            }),
+            deposit(12, dec!(5.9)),
+        ]
+    };
+    let (verdict, _, reasons) = after("bidv.deposit", &demand(dec!(0.1)), demand(dec!(1)), dec!(1.5));
+    assert_eq!((verdict, reasons[0].as_str()), (Verdict::Hold, "unit_slip"));
+}
+
+#[test]
+fn rows_that_changed_places_or_slipped_by_one_wait_for_the_operator() {
+    let ladder = |rates: [Decimal; 5]| -> Vec<Quote> {
+        [1, 3, 6, 9, 12].into_iter().zip(rates).map(|(months, rate)| deposit(months, rate)).collect()
+    };
+    let first = ladder([dec!(2.1), dec!(2.4), dec!(3.5), dec!(3.6), dec!(4.7)]);
+    let swapped = ladder([dec!(2.1), dec!(3.5), dec!(2.4), dec!(3.6), dec!(4.7)]);
+    let (verdict, held, reasons) = after("bidv.deposit", &first, swapped, dec!(1.5));
+    assert_eq!((verdict, held.len()), (Verdict::Hold, 2));
+    assert_eq!(reasons, ["swapped_rows", "swapped_rows"]);
+    let slipped = ladder([dec!(2.4), dec!(3.5), dec!(3.6), dec!(4.7), dec!(4.7)]);
+    let (verdict, held, _) = after("bidv.deposit", &first, slipped, dec!(1.5));
+    assert_eq!((verdict, held.len()), (Verdict::Hold, 4));
+    // A bank that raises all its rates by the same has not.
+    let raised = ladder([dec!(2.3), dec!(2.6), dec!(3.7), dec!(3.8), dec!(4.9)]);
+    assert_eq!(after("bidv.deposit", &first, raised, dec!(1.5)).0, Verdict::Accept);
+}
+
+#[test]
+fn purer_gold_is_not_cheaper() {
+    let pair = |pure, less| {
+        vec![bar(dec!(14_250_000)), gold("raw-9999", Some(pure), None), gold("raw-999", Some(less), None)]
+    };
+    assert_eq!(
+        run("doji.gold", pair(dec!(13_000_000), dec!(12_900_000)), AsOf::Unstated, &[]).0,
+        Verdict::Accept
+    );
+    assert_eq!(
+        run("doji.gold", pair(dec!(12_900_000), dec!(12_900_000)), AsOf::Unstated, &[]).0,
+        Verdict::Accept
+    );
+    assert_eq!(run("doji.gold", pair(dec!(12_900_000), dec!(13_000_000)), AsOf::Unstated, &[]).2, ["purity"]);
+}
+
+#[test]
+fn one_region_that_waits_takes_the_other_with_it_where_they_were_one() {
+    let placed = |place: &'static str, rate| match deposit(12, rate) {
+        Quote::Deposit(deposit) => {
+            Quote::Deposit(providers::Deposit { place: Some(place.into()), ..deposit })
+        }
+        other => other,
+    };
+    let second = vec![placed("hanoi", dec!(4.7)), placed("hcm", dec!(7.4))];
+    let (verdict, held, reasons) = after("bidv.deposit", &[deposit(12, dec!(4.7))], second, dec!(1.5));
+    assert_eq!((verdict, held.len()), (Verdict::Hold, 2));
+    assert!(reasons.contains(&"region".to_owned()), "{reasons:?}");
+}
