@@ -441,3 +441,77 @@ async fn a_weekend_and_tet_turn_no_board_stale() {
         house.app.stop().await;
     }
 }
+
+/// Reads over kept connections, each answer whole and 200; how many there were.
+async fn read_all(address: std::net::SocketAddr, paths: &'static [&'static str], count: usize) -> usize {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut buffer = vec![0; 256 << 10];
+    for nth in 0..count {
+        let path = paths[nth % paths.len()];
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut filled = 0;
+        let whole = loop {
+            let read = stream.read(&mut buffer[filled..]).await.unwrap();
+            assert!(read > 0, "{path}: closed after {nth} reads");
+            filled += read;
+            let Some(end) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") else {
+                continue;
+            };
+            let head = std::str::from_utf8(&buffer[..end]).unwrap().to_ascii_lowercase();
+            assert!(head.starts_with("http/1.1 200 "), "{path}: {head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            break end + 4 + length.parse::<usize>().unwrap();
+        };
+        while filled < whole {
+            let read = stream.read(&mut buffer[filled..]).await.unwrap();
+            assert!(read > 0, "{path}: cut");
+            filled += read;
+        }
+        assert_eq!(filled, whole, "{path}");
+    }
+    count
+}
+
+/// `BANGGIA_READS`: a million in `--full`.
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_with_everybody_away_no_read_of_very_many_fails() {
+    let house = Simulation::at(DAY, "").await;
+    all_once(&house).await;
+    for (feed, source) in crate::world::recorded_sources() {
+        house.world.fails(feed.id, source.id, || Outcome::Connect("nobody".to_owned()));
+    }
+    let reads = usize::try_from(crate::truth::number("BANGGIA_READS", 20_000)).unwrap();
+    let paths: &'static [&'static str] = &[
+        "/v1/board",
+        "/v1/gold",
+        "/v1/fx",
+        "/v1/deposits.csv",
+        "/v1/feeds",
+        "/widgets/panel",
+        "/embed/v1.js",
+    ];
+    let readers: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(read_all(house.app.public, paths, reads.div_ceil(8))))
+        .map(|reader| async { reader.await.unwrap() })
+        .collect();
+    let mut read = 0;
+    let all = async {
+        for reader in readers {
+            read += reader.await;
+        }
+    };
+    // Meanwhile every feed fails again and again.
+    let failing = async {
+        for _ in 0..4 {
+            for (_, feed) in providers::feeds() {
+                poll(&house, feed.id, 11).await;
+            }
+        }
+    };
+    tokio::join!(all, failing);
+    println!("{read} reads, none failed");
+    assert!(read >= reads);
+    house.app.stop().await;
+}
