@@ -266,8 +266,7 @@ impl Siege {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let request =
-            "GET /v1/fx HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n".repeat(AHEAD);
+        let request = "GET /v1/fx HTTP/1.1\r\nHost: x\r\nAccept-Encoding: br\r\n\r\n".repeat(AHEAD);
         let began = Instant::now();
         let (mut sent, mut buffer, mut rest) = (0_u64, vec![0; 256 << 10], Vec::new());
         loop {

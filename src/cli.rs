@@ -290,6 +290,9 @@ async fn feeds(options: &Common) -> Result<ExitCode, Failure> {
             state.rules.schedule,
             state.next_refresh_at.map_or_else(|| "never".to_owned(), rfc3339),
         ));
+        if state.missed > 0 || state.missed_publishes > 0 {
+            text.push_str(&format!("  missed: {} runs, {} boards\n", state.missed, state.missed_publishes));
+        }
         for source in &state.sources {
             let standing = match &source.standing {
                 crate::board::Standing::Off => "off".to_owned(),
@@ -307,6 +310,11 @@ async fn feeds(options: &Common) -> Result<ExitCode, Failure> {
             };
             let via = source.source.via.map_or_else(String::new, |via| format!(" via {}", via.name));
             text.push_str(&format!("  {}{via}  {standing}  {}\n", source.source.id, source.url));
+            for (key, held) in &source.held {
+                let why = held.reasons.first().map_or("", |reason| reason.message.as_str());
+                let word = if held.refused { "refused" } else { "held" };
+                text.push_str(&format!("    {word} since {}: {key}: {why}\n", rfc3339(held.since)));
+            }
         }
     }
     print(&text);
