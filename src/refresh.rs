@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ use crate::{
     config,
     fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
     judge::{self, Case, Judgement, Verdict},
-    store::{Attempt, Kept, Store},
+    store::{Answer as Write, Attempt, Kept, Store},
 };
 
 /// A source may lead on, but not in circles.
@@ -136,8 +136,6 @@ struct Memory {
     /// Of the last accepted answer to a `GET`, and its address: another day's is another document.
     validators: Option<(Url, Validators)>,
     read_in_full_at: Option<Timestamp>,
-    /// Rows that the store did not take, to be handed to it again with the next.
-    unsaved: Arc<Mutex<Vec<(Kept, bool)>>>,
 }
 
 /// What one source gave.
@@ -590,7 +588,7 @@ impl Worker {
     }
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
-    /// What could not be written is written with the next answer, in order.
+    /// What could not be written waits in the store's queue, in order.
     async fn keep(
         &self,
         source: &'static str,
@@ -600,16 +598,9 @@ impl Worker {
     ) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
-        let unsaved = self.memory.get(source).map(|memory| Arc::clone(&memory.unsaved)).unwrap_or_default();
         let SourceKeys { keys, dropped } = state.clone();
-        let write = self.shop.tracker.spawn(async move {
-            let mut kept = std::mem::take(&mut *unsaved.lock().unwrap_or_else(PoisonError::into_inner));
-            kept.extend(more);
-            if let Err(error) = store.keep(feed, source, &attempt, &kept, &dropped, &keys).await {
-                tracing::error!(feed, source, %error, "the answer could not be kept; serving goes on from memory");
-                unsaved.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, kept);
-            }
-        });
+        store.push(Write { feed: feed.into(), source: source.into(), attempt, quotes: more, dropped, keys });
+        let write = self.shop.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
