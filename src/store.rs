@@ -481,3 +481,117 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(n: i64) -> Answer {
+        let at = Timestamp::from_second(1_790_000_000 + n).unwrap();
+        let figures = format!(r#"{{"fx":{{"currency":"USD","per":1,"sell":"{n}"}}}}"#);
+        let kept = Kept {
+            quote: serde_json::from_str(&figures).unwrap(),
+            previous: None,
+            as_of: AsOf::Unstated,
+            fetched_at: at,
+            checked_at: at,
+            changed_at: at,
+        };
+        Answer {
+            feed: "vietcombank.fx".into(),
+            source: "json".into(),
+            attempt: Attempt { at, outcome: "ok".to_owned(), reason: None },
+            quotes: vec![(kept, true)],
+            dropped: Vec::new(),
+            keys: vec!["x".repeat(9000)],
+        }
+    }
+
+    async fn open(folder: &tempfile::TempDir) -> Store {
+        Store::open(&format!("sqlite:{}", folder.path().join("a.db").display()), Nature::Live).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn p02_every_commit_is_on_the_disk_before_it_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let pragma = async |name| -> String {
+            let text = format!("SELECT CAST((SELECT * FROM pragma_{name}) AS TEXT)");
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&store.pool()).await.unwrap()
+        };
+        assert_eq!(pragma("synchronous").await, "2", "FULL");
+        assert_eq!(pragma("journal_mode").await, "wal");
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn p03_a_store_that_is_full_keeps_what_it_could_not_take_for_later_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.pool()).await.unwrap();
+        let limit = async |pages: i64| {
+            let text = format!("PRAGMA max_page_count = {pages}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&store.pool()).await.unwrap();
+        };
+        limit(pages).await;
+        for n in 1..=3 {
+            store.push(answer(n));
+            store.flush().await;
+        }
+        assert_eq!((store.errors(), store.waiting()), (1, 1), "one try, the others wait for the next");
+        assert_eq!(store.changes("vietcombank.fx.USD").await.unwrap(), 0);
+        // A new connection has no limit: there is room again.
+        store.write_all(true).await;
+        assert_eq!((store.errors(), store.waiting()), (1, 0));
+        let kept = store.changes_since("vietcombank.fx.USD", "json", Timestamp::UNIX_EPOCH).await.unwrap();
+        let all: Vec<_> = (1..=3).map(|n| answer(n).quotes[0].0.quote.clone()).collect();
+        assert_eq!(kept.into_iter().map(|(quote, _)| quote).collect::<Vec<_>>(), all);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn p04_a_row_that_is_not_what_was_written_is_noticed_though_its_page_is_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        store.push(answer(26260));
+        store.flush().await;
+        sqlx::raw_sql("UPDATE quote SET figures = replace(figures, '26260', '26269')")
+            .execute(&store.pool())
+            .await
+            .unwrap();
+        store.close().await;
+        drop(store);
+        let error =
+            Store::open(&format!("sqlite:{}", folder.path().join("a.db").display()), Nature::Live).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("1 rows of quote are not what was written"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_long_keeps_every_change_and_of_the_rest_the_last_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let unchanged = |n| {
+            let mut answer = answer(n);
+            answer.quotes[0].1 = false;
+            answer
+        };
+        let mut stall = store.pool().acquire().await.unwrap();
+        sqlx::raw_sql("PRAGMA query_only = 1").execute(&mut *stall).await.unwrap();
+        drop(stall);
+        for n in 1..=5 {
+            store.push(answer(n));
+            for m in 0..100 {
+                store.push(unchanged(n * 1000 + m));
+            }
+        }
+        store.flush().await;
+        assert_eq!(store.errors(), 1, "read-only for now");
+        assert_eq!(store.waiting(), 1, "one transaction");
+        store.write_all(true).await;
+        assert_eq!(store.changes("vietcombank.fx.USD").await.unwrap(), 5);
+        let kept = store.source("vietcombank.fx", "json").await.unwrap();
+        assert_eq!(kept.quotes[0].quote, answer(5099).quotes[0].0.quote);
+        store.close().await;
+    }
+}

@@ -112,6 +112,7 @@ pub(super) async fn inspect(file: &Path, nature: Nature, known: bool, depth: Dep
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
     let mut connection = options.connect().await.map_err(|error| trouble(&name, &error))?;
+    let depth = if is_odd(&head) { Depth::Whole } else { depth };
     let verdict = look(&mut connection, &name, nature, known, depth).await;
     // Read only: there is nothing that a failed close could lose.
     let _ = connection.close().await;
@@ -206,22 +207,23 @@ pub(super) async fn check(
     Ok(None)
 }
 
-/// What no store of ours ever has in its first hundred bytes; SQLite itself believes some of it.
+/// What no database has in its first hundred bytes.
 fn wrong_header(head: &[u8]) -> Option<&'static str> {
-    if head.is_empty() {
-        // Everything may still be in the log.
-        return None;
-    }
-    if head.len() < 100 || !head.starts_with(b"SQLite format 3\0") {
-        return Some("file is not a database");
-    }
+    // Empty: everything may still be in the log.
+    let database = head.is_empty() || (head.len() == 100 && head.starts_with(b"SQLite format 3\0"));
+    // Versions of the format; SQLite takes a file of a later one for read-only.
+    let known = head.get(18..20).is_none_or(|versions| versions.iter().all(|byte| matches!(byte, 1 | 2)));
+    (!database || !known).then_some("file is not a database")
+}
+
+/// What SQLite believes without looking, and what our stores do not have: room at the end of pages, payload fractions,
+/// auto-vacuum, another encoding. An operator's tool may have changed it, or the disk: the pages tell.
+fn is_odd(head: &[u8]) -> bool {
     let field = |from: usize, to: usize| head.get(from..to).unwrap_or_default();
-    // Versions of the format, room at the end of pages, payload fractions, no auto-vacuum, UTF-8.
-    let fixed =
-        [(18, 20, &[2, 2][..]), (20, 24, &[0, 64, 32, 32]), (52, 56, &[0; 4]), (56, 60, &[0, 0, 0, 1])];
-    let early = field(18, 20) == [1, 1];
-    let wrong = fixed.iter().any(|(from, to, is)| field(*from, *to) != *is && !(early && *from == 18));
-    wrong.then_some("its header is not one of this program's stores")
+    let plain = field(20, 24) == [0, 64, 32, 32]
+        && field(52, 56) == [0; 4]
+        && matches!(field(56, 60), [0, 0, 0, 0 | 1]);
+    !head.is_empty() && !plain
 }
 
 /// Bytes of the write-ahead log beside a store.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
 use tokio::time::Instant;
 
 use super::{
@@ -214,9 +214,32 @@ fn is_hopeless(error: &sqlx::Error) -> bool {
 
 /// One answer, in one transaction.
 pub(super) async fn keep(pool: &SqlitePool, answer: &Answer) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let result = keep_answer(&mut connection, answer).await;
+    give_back(connection, &result);
+    result
+}
+
+/// What was published, in one transaction; a version never goes back.
+pub(super) async fn publish(pool: &SqlitePool, documents: &[(String, Published)]) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let result = keep_documents(&mut connection, documents).await;
+    give_back(connection, &result);
+    result
+}
+
+/// A full disk makes SQLite end a transaction by itself, which sqlx does not notice: it counts that transaction for
+/// ever and begins no other. So a connection on which something failed is not used again.
+fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::Error>) {
+    if result.as_ref().is_err_and(|error| !is_hopeless(error)) {
+        connection.close_on_drop();
+    }
+}
+
+async fn keep_answer(connection: &mut SqliteConnection, answer: &Answer) -> Result<(), sqlx::Error> {
     let Answer { attempt, quotes, dropped, keys, .. } = answer;
     let (feed, source) = (answer.feed.as_ref(), answer.source.as_ref());
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for key in dropped {
         sqlx::query("DELETE FROM quote WHERE id = ? AND source = ?")
             .bind(format!("{feed}.{key}"))
@@ -297,9 +320,11 @@ async fn keep_quote(
     Ok(())
 }
 
-/// What was published, in one transaction; a version never goes back.
-pub(super) async fn publish(pool: &SqlitePool, documents: &[(String, Published)]) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+async fn keep_documents(
+    connection: &mut SqliteConnection,
+    documents: &[(String, Published)],
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for (name, published) in documents {
         let (version, at) = (published.version, published.generated_at.as_second());
         sqlx::query(
