@@ -73,11 +73,13 @@ impl Store {
             if self.waiting() > 0 {
                 self.flush().await;
             }
-            if !checked && started.elapsed() >= CHECK_AFTER.min(backups.every) {
+            let due = backups.keep > 0 && tokio::time::Instant::now() >= next;
+            let unchecked = !checked && started.elapsed() >= CHECK_AFTER.min(backups.every);
+            if unchecked || (checked && due) {
                 checked = true;
                 self.check().await;
             }
-            if checked && backups.keep > 0 && tokio::time::Instant::now() >= next {
+            if checked && due {
                 let wait = match self.backup(backups.keep).await {
                     Ok(_) => backups.every,
                     Err(error) => {

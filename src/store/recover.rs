@@ -108,7 +108,7 @@ impl Place {
                     break;
                 }
                 Err(why) => {
-                    tracing::error!(backup = %backup.display(), why, "a backup of the store cannot be used")
+                    tracing::error!(backup = %backup.display(), why, "a backup of the store cannot be used");
                 }
             }
         }

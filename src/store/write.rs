@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
 use tokio::time::Instant;
 
@@ -281,7 +282,7 @@ async fn keep_quote(
     let id = kept.quote.id(feed);
     let (figures, as_of) = (json(&kept.quote), json(&kept.as_of));
     let previous = kept.previous.as_ref().map(json);
-    let times = [kept.fetched_at, kept.checked_at, kept.changed_at].map(|at| at.as_second());
+    let times = [kept.fetched_at, kept.checked_at, kept.changed_at].map(Timestamp::as_second);
     let [fetched_at, checked_at, changed_at] = times.map(|at| at.to_string());
     if changed {
         sqlx::query(

@@ -20,8 +20,17 @@ pub fn banggia() -> Command {
 
 /// What a start that fails says and how it ends.
 pub fn refused(mut command: Command, config: &Path) -> (i32, String) {
-    let output = command.args(["serve", "--config"]).arg(config).output().unwrap();
-    (output.status.code().unwrap_or(-1), String::from_utf8(output.stderr).unwrap())
+    let mut child = command.args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code().unwrap_or(-1), said)
 }
 
 pub struct Service {
