@@ -123,8 +123,7 @@ impl App {
         // Beside the store's first reads.
         let api = tokio::task::spawn_blocking(|| http::api::routes().split_for_parts().0);
         let recorded = nature == Nature::Recorded;
-        let store = Arc::new(Store::open(&config.store.url, nature).await?);
-        let states = load_states(&config, &store, &clock, recorded).await?;
+        let (store, states) = open_store(&config, nature, &clock).await?;
 
         let (public, ops) = listeners(&config.server).await?;
         let tracker = TaskTracker::new();
@@ -179,7 +178,15 @@ impl App {
             first_round: FirstRound::new(states.len()),
         });
         app.start_workers(&config, &shop, states).await?;
+        let (backups, stop) = (config.store.backups(), app.stop_working.clone());
+        app.workers.spawn(Arc::clone(&app.store).tend(backups, stop));
         Ok(app)
+    }
+
+    /// The values behind what is served, for health and metrics.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     async fn start_workers(
@@ -285,6 +292,24 @@ async fn listeners(server: &config::Server) -> Result<(Listener, Listener), Star
         })
     };
     Ok((bind(server.listen, "server.listen").await?, bind(server.ops_listen, "server.ops_listen").await?))
+}
+
+/// The store and what it holds. Damage that only shows when the rows are read is treated like any other, once.
+async fn open_store(
+    config: &Config,
+    nature: Nature,
+    clock: &Clock,
+) -> Result<(Arc<Store>, Vec<(FeedState, bool)>), StoreError> {
+    let store = Arc::new(Store::open_or_recover(&config.store.url, nature, config.store.on_corrupt).await?);
+    let recorded = nature == Nature::Recorded;
+    let states = match load_states(config, &store, clock, recorded).await {
+        Err(error) if error.is_damage() => {
+            store.recover(&error.to_string()).await?;
+            load_states(config, &store, clock, recorded).await?
+        }
+        states => states?,
+    };
+    Ok((store, states))
 }
 
 /// The state of each enabled feed as the store left it, and whether a run was missed meanwhile.

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -471,8 +471,6 @@ pub struct Board {
     states: BTreeMap<usize, Arc<FeedState>>,
     published: BTreeMap<String, Published>,
     version: i64,
-    /// What the store has not taken yet.
-    unstored: Arc<Mutex<BTreeMap<String, Published>>>,
     /// Tasks that shutdown waits for.
     tracker: TaskTracker,
     shared: Shared,
@@ -500,7 +498,6 @@ impl Board {
             published,
             version,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
-            unstored: Arc::default(),
             tracker,
         };
         if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
@@ -573,26 +570,12 @@ impl Board {
             .map(|flip| flip.max(now))
     }
 
-    /// Writes what was published on a task that outlives this wait, together with what could not be written before:
-    /// readers must not wait for a slow disk, and versions must not go back after a restart.
+    /// Writes what was published on a task that outlives this wait: readers must not wait for a slow disk, and the
+    /// store keeps in order what it could not write, since versions must not go back after a restart.
     async fn keep(&self, changed: Vec<(String, Published)>) {
-        let (store, unstored) = (Arc::clone(&self.store), Arc::clone(&self.unstored));
-        let write = self.tracker.spawn(async move {
-            let pending: Vec<(String, Published)> = {
-                let mut unstored = unstored.lock().unwrap_or_else(PoisonError::into_inner);
-                unstored.extend(changed);
-                unstored.iter().map(|(name, published)| (name.clone(), published.clone())).collect()
-            };
-            match store.publish(&pending).await {
-                Ok(()) => {
-                    let mut unstored = unstored.lock().unwrap_or_else(PoisonError::into_inner);
-                    unstored.retain(|name, published| !pending.contains(&(name.clone(), published.clone())));
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the publish could not be kept; serving goes on from memory");
-                }
-            }
-        });
+        let store = Arc::clone(&self.store);
+        store.push_published(changed);
+        let write = self.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!("the store is slow; serving goes on from memory");
         }

@@ -17,7 +17,10 @@ use serde::Deserialize;
 use toml::Value;
 use url::Url;
 
-use crate::schedule::{Calendar, Schedule};
+use crate::{
+    schedule::{Calendar, Schedule},
+    store::{Backups, OnCorrupt},
+};
 use layers::Layers;
 pub use values::{Band, Jump, Network, Span};
 use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
@@ -123,6 +126,21 @@ pub struct Store {
     /// `sqlite:<path>` or `sqlite::memory:`
     #[serde(deserialize_with = "store_url")]
     pub url: String,
+    /// What becomes of a damaged store.
+    #[serde(deserialize_with = "parsed")]
+    pub on_corrupt: OnCorrupt,
+    /// How often a backup is made beside it.
+    pub backup_every: Span,
+    /// How many are kept; 0: none are made.
+    pub backups: u16,
+}
+
+impl Store {
+    /// How the store is backed up.
+    #[must_use]
+    pub fn backups(&self) -> Backups {
+        Backups { every: self.backup_every.0, keep: self.backups.into() }
+    }
 }
 
 /// `[fetch]`
@@ -506,6 +524,10 @@ mod tests {
             ("[server]\nlisten = 8080", "banggia.toml:2: server.listen: ", "expected a string"),
             ("[server]\nlisten = \"nowhere\"", "banggia.toml:2: server.listen: ", "socket address"),
             ("[store]\nurl = \"mysql:x\"", "banggia.toml:2: store.url: ", "sqlite:<path>"),
+            ("[store]\non_corrupt = \"ask\"", "banggia.toml:2: store.on_corrupt: ", "set-aside, fail"),
+            ("[store]\nbackup_every = \"0s\"", "banggia.toml:2: store.backup_every: ", "backups = 0"),
+            ("[store]\nbackup_every = \"daily\"", "banggia.toml:2: store.backup_every: ", "72h"),
+            ("[store]\nbackups = -1", "banggia.toml:2: store.backups: ", "u16"),
             (
                 "[feeds.bidv.fx.sources.board]\nurl = \"http://example.vn/\"",
                 "banggia.toml:2: feeds.bidv.fx.sources.board.url: ",

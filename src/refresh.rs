@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -31,7 +31,7 @@ use crate::{
         self, Before, Case, Judgement, Verdict,
         hold::{self, Held, Peer},
     },
-    store::{Attempt, Kept, Store},
+    store::{Answer as Write, Attempt, Kept, Store},
 };
 
 /// A source may lead on, but not in circles.
@@ -161,8 +161,6 @@ struct Memory {
     /// Of the last accepted answer to a `GET`, and its address: another day's is another document.
     validators: Option<(Url, Validators)>,
     read_in_full_at: Option<Timestamp>,
-    /// Rows that the store did not take, to be handed to it again with the next.
-    unsaved: Arc<Mutex<Vec<(Kept, bool)>>>,
 }
 
 /// What one source gave.
@@ -795,25 +793,21 @@ impl Worker {
     }
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
-    /// What could not be written is written with the next answer, in order.
+    /// What could not be written waits in the store's queue, in order.
     async fn keep(&self, attempt: Attempt, more: Vec<(Kept, bool)>, state: SourceKeys) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
         let SourceKeys { id: source, keys, dropped, held } = state;
-        let unsaved = self.memory.get(source).map(|memory| Arc::clone(&memory.unsaved)).unwrap_or_default();
-        let write = self.shop.tracker.spawn(async move {
-            let mut kept = std::mem::take(&mut *unsaved.lock().unwrap_or_else(PoisonError::into_inner));
-            kept.extend(more);
-            if let Err(error) = store.keep(feed, source, &attempt, &kept, &dropped, &keys).await {
-                tracing::error!(feed, source, %error, "the answer could not be kept; serving goes on from memory");
-                unsaved.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, kept);
-            }
-            if let Some(held) = held
-                && let Err(error) = store.hold(feed, source, &held).await
-            {
-                tracing::error!(feed, source, %error, "what is held could not be kept; it is held anew after a restart");
-            }
+        store.push(Write {
+            feed: feed.into(),
+            source: source.into(),
+            attempt,
+            quotes: more,
+            dropped,
+            keys,
+            held,
         });
+        let write = self.shop.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }

@@ -1,16 +1,40 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer.
 //! Values are kept as published: the source's unit and digits, decimals as text.
 
+mod backup;
 mod held;
+mod inspect;
+mod lock;
+mod recover;
+mod rows;
+mod write;
 
-use std::{fs::File, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use providers::{AsOf, Quote, Reason};
 use sqlx::{
     Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
+
+pub use backup::Backups;
+use inspect::{is_damage, unusable};
+use lock::Lock;
+pub use recover::{OnCorrupt, Recovery};
+use recover::{Place, connect, prepare};
+use rows::{CHANGE, is_whole, kept, second};
+pub use write::Answer;
+use write::Queue;
 
 /// Whether a store holds live or recorded answers; it never holds both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +78,11 @@ pub enum StoreError {
         "the store {0} cannot be used: {1}; it is left as it is, move it away to start with an empty one"
     )]
     Unusable(String, String),
+    /// Ours, but not as it was written.
+    #[error(
+        "the store {0} is damaged: {1}; it is left as it is, store.on_corrupt = \"set-aside\" starts from the last good backup"
+    )]
+    Damaged(String, String),
     /// Written by a later version.
     #[error(
         "the store {file} has schema {found}, this program knows {known}: it was written by a newer version, which is needed to read it"
@@ -79,6 +108,18 @@ pub enum StoreError {
     /// A later read or write failed.
     #[error("the store failed: {0}")]
     Database(#[from] sqlx::Error),
+}
+
+impl StoreError {
+    /// Whether the file is damaged, so that another one in its place would help.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(..) => true,
+            Self::Database(error) => is_damage(error),
+            _ => false,
+        }
+    }
 }
 
 /// The newest value of one quote from one source, and its times.
@@ -131,14 +172,26 @@ pub struct Published {
     pub hash: String,
 }
 
-const MIGRATIONS: &[&str] = &[include_str!("store/0001.sql"), include_str!("store/0002.sql")];
+/// Every step of the schema, oldest first; `user_version` counts those that were taken.
+pub const MIGRATIONS: &[&str] =
+    &[include_str!("store/0001.sql"), include_str!("store/0002.sql"), include_str!("store/0003.sql")];
+/// How long another process that reads or writes the file is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an orderly stop waits for a disk that does not write.
+const LAST_PATIENCE: Duration = Duration::from_secs(6);
 
 /// One SQLite file, open.
 #[derive(Debug)]
 pub struct Store {
-    pool: SqlitePool,
-    /// Held while the store is open; the operating system lets go of it even after `kill -9`.
-    _lock: Option<File>,
+    /// Replaced when a damaged file is.
+    pool: ArcSwap<SqlitePool>,
+    /// `None`: in memory, or only looked at.
+    place: Option<Place>,
+    queue: Queue,
+    errors: AtomicU64,
+    recovery: ArcSwapOption<Recovery>,
+    closed: AtomicBool,
+    _lock: Option<Lock>,
 }
 
 impl Store {
@@ -147,27 +200,39 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing is touched when it cannot be used.
     pub async fn open(url: &str, nature: Nature) -> Result<Self, StoreError> {
-        let name = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| StoreError::Unusable(name.clone(), error.to_string()))?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            .optimize_on_close(true, None);
-        let lock = if name.contains(":memory:") { None } else { Some(lock(options.get_filename())?) };
-        let pool = SqlitePoolOptions::new()
-            .min_connections(1)
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options)
-            .await
-            .map_err(|error| unusable(&name, &error))?;
-        let store = Self { pool, _lock: lock };
-        store.migrate(&name).await?;
-        store.mark(&name, nature).await?;
-        Ok(store)
+        Self::open_or_recover(url, nature, OnCorrupt::Fail).await
+    }
+
+    /// The same; `on_corrupt` says what becomes of a store that is damaged.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is touched when it cannot be used.
+    pub async fn open_or_recover(
+        url: &str,
+        nature: Nature,
+        on_corrupt: OnCorrupt,
+    ) -> Result<Self, StoreError> {
+        let (name, options) = options(url)?;
+        if name.contains(":memory:") {
+            let pool = connect(options).await.map_err(|error| unusable(&name, &error))?;
+            prepare(&pool, nature).await.map_err(|error| unusable(&name, &error))?;
+            return Ok(Self::of(pool, None, None));
+        }
+        let file = options.get_filename().to_owned();
+        let mut lock = Lock::take(&file)?;
+        let place = Place { file, options: options.create_if_missing(true), nature, on_corrupt };
+        match place.open(lock.marked).await {
+            Ok((pool, recovery)) => {
+                lock.mark();
+                let store = Self::of(pool, Some(place), Some(lock));
+                store.recovery.store(recovery.map(Arc::new));
+                Ok(store)
+            }
+            Err(error) => {
+                lock.give_up();
+                Err(error)
+            }
+        }
     }
 
     /// Opens an existing store to look at it, beside a process that may be using it. `None`: there is no store yet.
@@ -175,10 +240,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn look(url: &str) -> Result<Option<Self>, StoreError> {
-        let name = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| StoreError::Unusable(name.clone(), error.to_string()))?
-            .read_only(true);
+        let (name, options) = options(url)?;
+        let options = options.read_only(true);
         if !options.get_filename().is_file() {
             return Ok(None);
         }
@@ -187,53 +250,58 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| unusable(&name, &error))?;
-        Ok(Some(Self { pool, _lock: None }))
+        Ok(Some(Self::of(pool, None, None)))
     }
 
-    async fn migrate(&self, name: &str) -> Result<(), StoreError> {
-        let wrong = |error: sqlx::Error| unusable(name, &error);
-        let found: i64 =
-            sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await.map_err(wrong)?;
-        let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        if found > known {
-            return Err(StoreError::Newer { file: name.to_owned(), found, known });
+    fn of(pool: SqlitePool, place: Option<Place>, lock: Option<Lock>) -> Self {
+        Self {
+            pool: ArcSwap::from_pointee(pool),
+            place,
+            queue: Queue::default(),
+            errors: AtomicU64::new(0),
+            recovery: ArcSwapOption::empty(),
+            closed: AtomicBool::new(false),
+            _lock: lock,
         }
-        for (at, migration) in (1_i64..).zip(MIGRATIONS).filter(|(at, _)| *at > found) {
-            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(wrong)?;
-            sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(wrong)?;
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {at}")))
-                .execute(&mut *transaction)
-                .await
-                .map_err(wrong)?;
-            transaction.commit().await.map_err(wrong)?;
+    }
+
+    fn pool(&self) -> SqlitePool {
+        SqlitePool::clone(&self.pool.load())
+    }
+
+    /// How often something could not be written, or was found damaged, since the start.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// The damaged store that was set aside last, if any was since the start.
+    #[must_use]
+    pub fn recovered(&self) -> Option<Arc<Recovery>> {
+        self.recovery.load_full()
+    }
+
+    /// Puts the last good backup, or an empty store, in the place of this one.
+    async fn replace(&self, why: &str) -> Result<(), StoreError> {
+        let Some(place) = self.place.as_ref().filter(|_| !self.closed.load(Ordering::Acquire)) else {
+            return Err(StoreError::Damaged("in memory".to_owned(), why.to_owned()));
+        };
+        if place.on_corrupt == OnCorrupt::Fail {
+            return Err(StoreError::Damaged(place.file.display().to_string(), why.to_owned()));
+        }
+        let pool = self.pool();
+        let (pool, recovery) = if pool.is_closed() {
+            // Set aside before, but nothing could be put in its place then.
+            place.open(false).await?
+        } else {
+            pool.close().await;
+            place.recover(why.to_owned()).await.map(|(pool, recovery)| (pool, Some(recovery)))?
+        };
+        self.pool.store(Arc::new(pool));
+        if let Some(recovery) = recovery {
+            self.recovery.store(Some(Arc::new(recovery)));
         }
         Ok(())
-    }
-
-    async fn mark(&self, name: &str, nature: Nature) -> Result<(), StoreError> {
-        let wrong = |error: sqlx::Error| unusable(name, &error);
-        let found: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'nature'")
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(wrong)?;
-        match found {
-            Some(found) if found == nature.as_str() => {
-                // Takes the right to write and gives it back, to learn at the start and not at the first fetch
-                // that there is none; without a commit, since that would wait for the disk.
-                let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(wrong)?;
-                transaction.rollback().await.map_err(wrong)?;
-                Ok(())
-            }
-            Some(found) => Err(StoreError::Nature { file: name.to_owned(), found, wanted: nature.as_str() }),
-            None => {
-                sqlx::query("INSERT INTO meta (key, value) VALUES ('nature', ?)")
-                    .bind(nature.as_str())
-                    .execute(&self.pool)
-                    .await
-                    .map_err(wrong)?;
-                Ok(())
-            }
-        }
     }
 
     /// Everything that one source ever gave, newest values.
@@ -246,7 +314,7 @@ impl Store {
         )
         .bind(feed)
         .bind(source)
-        .fetch_all(&self.pool)
+        .fetch_all(&self.pool())
         .await?;
         let quotes = rows
             .iter()
@@ -264,7 +332,7 @@ impl Store {
         )
         .bind(feed)
         .bind(source)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.pool())
         .await?;
         let (mut last_keys, mut last) = (Vec::new(), None);
         if let Some(row) = row {
@@ -293,65 +361,16 @@ impl Store {
         dropped: &[String],
         keys: &[String],
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for key in dropped {
-            sqlx::query("DELETE FROM quote WHERE id = ? AND source = ?")
-                .bind(format!("{feed}.{key}"))
-                .bind(source)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        for (kept, changed) in quotes {
-            let id = kept.quote.id(feed);
-            let figures = json(&kept.quote);
-            let as_of = json(&kept.as_of);
-            if *changed {
-                sqlx::query(
-                    "INSERT INTO change (id, source, feed, at, as_of, figures) VALUES (?, ?, ?, ?, ?, ?)",
-                )
-                .bind(&id)
-                .bind(source)
-                .bind(feed)
-                .bind(kept.changed_at.as_second())
-                .bind(&as_of)
-                .bind(&figures)
-                .execute(&mut *transaction)
-                .await?;
-            }
-            sqlx::query(
-                "INSERT INTO quote (id, source, feed, figures, previous, as_of, fetched_at, checked_at, changed_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id, source) DO UPDATE SET figures = excluded.figures, previous = excluded.previous,
-                 as_of = excluded.as_of, fetched_at = excluded.fetched_at, checked_at = excluded.checked_at,
-                 changed_at = excluded.changed_at",
-            )
-            .bind(&id)
-            .bind(source)
-            .bind(feed)
-            .bind(&figures)
-            .bind(kept.previous.as_ref().map(json))
-            .bind(&as_of)
-            .bind(kept.fetched_at.as_second())
-            .bind(kept.checked_at.as_second())
-            .bind(kept.changed_at.as_second())
-            .execute(&mut *transaction)
-            .await?;
-        }
-        sqlx::query(
-            "INSERT INTO source (feed, source, keys, attempted_at, outcome, reason) VALUES (?, ?, ?, ?, ?, ?)
-             ON CONFLICT (feed, source) DO UPDATE SET keys = excluded.keys, attempted_at = excluded.attempted_at,
-             outcome = excluded.outcome, reason = excluded.reason",
-        )
-        .bind(feed)
-        .bind(source)
-        .bind(json(&keys))
-        .bind(attempt.at.as_second())
-        .bind(&attempt.outcome)
-        .bind(attempt.reason.as_ref().map(json))
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+        let answer = Answer {
+            held: None,
+            feed: feed.to_owned().into(),
+            source: source.to_owned().into(),
+            attempt: attempt.clone(),
+            quotes: quotes.to_vec(),
+            dropped: dropped.to_vec(),
+            keys: keys.to_vec(),
+        };
+        Ok(write::keep(&self.pool(), &answer).await?)
     }
 
     /// The last publish of every document and, as `feed:…`, of every feed's own part of the lists.
@@ -360,7 +379,7 @@ impl Store {
     /// [`StoreError::Database`]
     pub async fn documents(&self) -> Result<Vec<(String, Published)>, StoreError> {
         let rows = sqlx::query("SELECT name, version, generated_at, hash FROM document")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.pool())
             .await?;
         rows.iter()
             .map(|row| {
@@ -379,21 +398,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn publish(&self, documents: &[(String, Published)]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for (name, published) in documents {
-            sqlx::query(
-                "INSERT INTO document (name, version, generated_at, hash) VALUES (?, ?, ?, ?)
-                 ON CONFLICT (name) DO UPDATE SET version = excluded.version, generated_at = excluded.generated_at, hash = excluded.hash",
-            )
-            .bind(name)
-            .bind(published.version)
-            .bind(published.generated_at.as_second())
-            .bind(&published.hash)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+        Ok(write::publish(&self.pool(), documents).await?)
     }
 
     /// Every change of a quote since an instant, and the last one before it; oldest first.
@@ -406,17 +411,20 @@ impl Store {
         source: &str,
         since: Timestamp,
     ) -> Result<Vec<(Quote, Timestamp)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT at, figures FROM change WHERE id = ?1 AND source = ?2 AND at >= coalesce(
-               (SELECT max(at) FROM change WHERE id = ?1 AND source = ?2 AND at <= ?3), ?3) ORDER BY at, seq",
-        )
-        .bind(id)
-        .bind(source)
-        .bind(since.as_second())
-        .fetch_all(&self.pool)
-        .await?;
+        let plain = CHANGE.plain();
+        let text = format!(
+            "SELECT at, figures, sum, {plain} FROM change WHERE id = ?1 AND source = ?2 AND at >= coalesce(
+               (SELECT max(at) FROM change WHERE id = ?1 AND source = ?2 AND at <= ?3), ?3) ORDER BY at, seq"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(id)
+            .bind(source)
+            .bind(since.as_second())
+            .fetch_all(&self.pool())
+            .await?;
         Ok(rows
             .iter()
+            .filter(|row| is_whole(row).unwrap_or(false))
             .filter_map(|row| {
                 let figures: String = row.try_get("figures").ok()?;
                 Some((serde_json::from_str(&figures).ok()?, second(row.try_get("at").ok()?)))
@@ -431,78 +439,163 @@ impl Store {
     pub async fn changes(&self, id: &str) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar("SELECT count(*) FROM change WHERE id = ?")
             .bind(id)
-            .fetch_one(&self.pool)
+            .fetch_one(&self.pool())
             .await?)
     }
 
-    /// Closes the file in order.
+    /// Closes the file in order, after a last try at what still waits.
     pub async fn close(&self) {
-        self.pool.close().await;
+        if self.waiting() > 0 && tokio::time::timeout(LAST_PATIENCE, self.write_all(true)).await.is_err() {
+            tracing::error!("the store does not write");
+        }
+        self.closed.store(true, Ordering::Release);
+        let lost = self.waiting();
+        if lost > 0 {
+            tracing::error!(lost, "what the store did not take is lost with this stop");
+        }
+        self.pool().close().await;
     }
 }
 
-/// Takes the store for this process, by a lock file beside it.
-fn lock(file: &std::path::Path) -> Result<File, StoreError> {
-    let folder = match file.parent() {
+/// What a URL says, and the name by which people know it.
+fn options(url: &str) -> Result<(String, SqliteConnectOptions), StoreError> {
+    let name = url.strip_prefix("sqlite:").unwrap_or(url).to_owned();
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|error| StoreError::Unusable(name.clone(), error.to_string()))?;
+    Ok((name, options))
+}
+
+/// Where a store lies.
+fn folder(file: &Path) -> PathBuf {
+    match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
-    };
-    if !folder.is_dir() {
-        return Err(StoreError::NoFolder { file: file.to_owned(), folder });
     }
-    if file.is_dir() {
-        return Err(StoreError::Unusable(file.display().to_string(), "it is a folder".to_owned()));
-    }
-    let path =
-        file.with_file_name(format!("{}.lock", file.file_name().unwrap_or_default().to_string_lossy()));
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|error| {
-        StoreError::ReadOnly(file.display().to_string(), format!("{}: {error}", path.display()))
-    })?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse(file.to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => {
-            Err(StoreError::Unusable(path.display().to_string(), error.to_string()))
+}
+
+/// A file beside a store, named after it.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    file.with_file_name(name)
+}
+
+/// As names of files have it: `20261126T052400Z`.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(n: i64) -> Answer {
+        let at = Timestamp::from_second(1_790_000_000 + n).unwrap();
+        let figures = format!(r#"{{"fx":{{"currency":"USD","per":1,"sell":"{n}"}}}}"#);
+        let kept = Kept {
+            quote: serde_json::from_str(&figures).unwrap(),
+            previous: None,
+            as_of: AsOf::Unstated,
+            fetched_at: at,
+            checked_at: at,
+            changed_at: at,
+        };
+        Answer {
+            held: None,
+            feed: "vietcombank.fx".into(),
+            source: "json".into(),
+            attempt: Attempt { at, outcome: "ok".to_owned(), reason: None },
+            quotes: vec![(kept, true)],
+            dropped: Vec::new(),
+            keys: vec!["x".repeat(9000)],
         }
     }
-}
 
-fn unusable(name: &str, error: &sqlx::Error) -> StoreError {
-    let text = error.to_string();
-    let why = text.rsplit(": ").next().unwrap_or(&text).to_owned();
-    if text.contains("readonly")
-        || text.contains("read-only")
-        || text.contains("unable to open")
-        || text.contains("code: 8")
-    {
-        StoreError::ReadOnly(name.to_owned(), why)
-    } else {
-        StoreError::Unusable(name.to_owned(), why)
+    async fn open(folder: &tempfile::TempDir) -> Store {
+        Store::open(&format!("sqlite:{}", folder.path().join("a.db").display()), Nature::Live).await.unwrap()
     }
-}
 
-fn kept(row: &SqliteRow) -> Result<Kept, String> {
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(|error| error.to_string());
-    let at = |column: &str| row.try_get::<i64, _>(column).map(second).map_err(|error| error.to_string());
-    let previous: Option<String> = row.try_get("previous").map_err(|error| error.to_string())?;
-    Ok(Kept {
-        quote: serde_json::from_str(&text("figures")?).map_err(|error| error.to_string())?,
-        previous: previous
-            .map(|text| serde_json::from_str(&text))
-            .transpose()
-            .map_err(|error| error.to_string())?,
-        as_of: serde_json::from_str(&text("as_of")?).map_err(|error| error.to_string())?,
-        fetched_at: at("fetched_at")?,
-        checked_at: at("checked_at")?,
-        changed_at: at("changed_at")?,
-    })
-}
+    #[tokio::test]
+    async fn p02_every_commit_is_on_the_disk_before_it_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let pragma = async |name| -> String {
+            let text = format!("SELECT CAST((SELECT * FROM pragma_{name}) AS TEXT)");
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&store.pool()).await.unwrap()
+        };
+        assert_eq!(pragma("synchronous").await, "2", "FULL");
+        assert_eq!(pragma("journal_mode").await, "wal");
+        store.close().await;
+    }
 
-fn second(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
-}
+    #[tokio::test]
+    async fn p03_a_store_that_is_full_keeps_what_it_could_not_take_for_later_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.pool()).await.unwrap();
+        let limit = async |pages: i64| {
+            let text = format!("PRAGMA max_page_count = {pages}");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&store.pool()).await.unwrap();
+        };
+        limit(pages).await;
+        for n in 1..=3 {
+            store.push(answer(n));
+            store.flush().await;
+        }
+        assert_eq!((store.errors(), store.waiting()), (1, 1), "one try, the others wait for the next");
+        assert_eq!(store.changes("vietcombank.fx.USD").await.unwrap(), 0);
+        // A new connection has no limit: there is room again.
+        store.write_all(true).await;
+        assert_eq!((store.errors(), store.waiting()), (1, 0));
+        let kept = store.changes_since("vietcombank.fx.USD", "json", Timestamp::UNIX_EPOCH).await.unwrap();
+        let all: Vec<_> = (1..=3).map(|n| answer(n).quotes[0].0.quote.clone()).collect();
+        assert_eq!(kept.into_iter().map(|(quote, _)| quote).collect::<Vec<_>>(), all);
+        store.close().await;
+    }
 
-/// Our own plain types, whose keys are strings: writing them as JSON does not fail.
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    #[tokio::test]
+    async fn p04_a_row_that_is_not_what_was_written_is_noticed_though_its_page_is_sound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        store.push(answer(26260));
+        store.flush().await;
+        sqlx::raw_sql("UPDATE quote SET figures = replace(figures, '26260', '26269')")
+            .execute(&store.pool())
+            .await
+            .unwrap();
+        store.close().await;
+        drop(store);
+        let error =
+            Store::open(&format!("sqlite:{}", folder.path().join("a.db").display()), Nature::Live).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("1 rows of quote are not what was written"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_long_keeps_every_change_and_of_the_rest_the_last_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(&folder).await;
+        let unchanged = |n| {
+            let mut answer = answer(n);
+            answer.quotes[0].1 = false;
+            answer
+        };
+        let mut stall = store.pool().acquire().await.unwrap();
+        sqlx::raw_sql("PRAGMA query_only = 1").execute(&mut *stall).await.unwrap();
+        drop(stall);
+        for n in 1..=5 {
+            store.push(answer(n));
+            for m in 0..100 {
+                store.push(unchanged(n * 1000 + m));
+            }
+        }
+        store.flush().await;
+        assert_eq!(store.errors(), 1, "read-only for now");
+        assert_eq!(store.waiting(), 1, "one transaction");
+        store.write_all(true).await;
+        assert_eq!(store.changes("vietcombank.fx.USD").await.unwrap(), 5);
+        let kept = store.source("vietcombank.fx", "json").await.unwrap();
+        assert_eq!(kept.quotes[0].quote, answer(5099).quotes[0].0.quote);
+        store.close().await;
+    }
 }

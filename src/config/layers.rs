@@ -121,6 +121,10 @@ impl Layers {
             ConfigError::one(format!("{origin}: {key}: {}", error.into_inner().message().trim_end()))
         })?;
         let mut problems = Vec::new();
+        if raw.store.backup_every.0.is_zero() {
+            let why = "must be at least 1s; backups = 0 makes none";
+            problems.push(self.problem("store.backup_every", why));
+        }
         let mut calendar = match raw.calendar.holidays {
             Some(days) => Calendar::new(days.into_iter().flat_map(|days| days.0)),
             None => Calendar::built_in(),

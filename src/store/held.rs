@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use sqlx::{Row as _, Sqlite, Transaction};
 
-use super::{Store, StoreError, json};
+use super::{Store, StoreError, rows::json};
 use crate::judge::hold::Held;
 
 impl Store {
@@ -16,7 +16,7 @@ impl Store {
         let rows = sqlx::query("SELECT key, held FROM held WHERE feed = ? AND source = ? ORDER BY key")
             .bind(feed)
             .bind(source)
-            .fetch_all(&self.pool)
+            .fetch_all(&self.pool())
             .await?;
         let mut held = BTreeMap::new();
         for row in rows {
@@ -28,33 +28,28 @@ impl Store {
         }
         Ok(held)
     }
+}
 
-    /// Replaces what one source has waiting.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn hold(
-        &self,
-        feed: &str,
-        source: &str,
-        held: &BTreeMap<String, Held>,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM held WHERE feed = ? AND source = ?")
+/// Replaces what one source has waiting.
+pub(super) async fn keep_held(
+    transaction: &mut Transaction<'_, Sqlite>,
+    feed: &str,
+    source: &str,
+    held: &BTreeMap<String, Held>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM held WHERE feed = ? AND source = ?")
+        .bind(feed)
+        .bind(source)
+        .execute(&mut **transaction)
+        .await?;
+    for (key, candidate) in held {
+        sqlx::query("INSERT INTO held (feed, source, key, held) VALUES (?, ?, ?, ?)")
             .bind(feed)
             .bind(source)
-            .execute(&mut *transaction)
+            .bind(key)
+            .bind(json(candidate))
+            .execute(&mut **transaction)
             .await?;
-        for (key, candidate) in held {
-            sqlx::query("INSERT INTO held (feed, source, key, held) VALUES (?, ?, ?, ?)")
-                .bind(feed)
-                .bind(source)
-                .bind(key)
-                .bind(json(candidate))
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
     }
+    Ok(())
 }

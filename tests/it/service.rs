@@ -1,0 +1,160 @@
+//! The real program as a child process: started, asked over its own socket, killed in the middle of things.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// `banggia`, without the environment of whoever runs the tests.
+pub fn banggia() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
+    command.env_remove("BANGGIA_CONFIG").env_remove("BANGGIA_LOG").env_remove("BANGGIA_LOG_FORMAT");
+    command
+}
+
+/// What a start that fails says and how it ends.
+pub fn refused(mut command: Command, config: &Path) -> (i32, String) {
+    let mut child = command.args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code().unwrap_or(-1), said)
+}
+
+pub struct Service {
+    child: Child,
+    pub public: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Service {
+    pub fn start(config: &Path) -> Self {
+        Self::start_by(banggia(), config)
+    }
+
+    /// Started by a command that ends in the program, such as `strace … banggia`.
+    pub fn start_by(mut command: Command, config: &Path) -> Self {
+        let mut child =
+            command.args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sender, receiver) = mpsc::channel();
+        let (lines, book) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&log));
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("public listener on http://") {
+                    let _ = sender.send(address.trim().parse().unwrap());
+                }
+                let mut log = book.lock().unwrap();
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        let Ok(public) = receiver.recv_timeout(Duration::from_mins(1)) else {
+            let _ = child.kill();
+            panic!("the service did not start:\n{}", log.lock().unwrap());
+        };
+        Self { child, public, log }
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let text = self.text(path);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {head}\n{}", self.log());
+        serde_json::from_str(body).unwrap()
+    }
+
+    fn text(&self, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(self.public).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Waits for a condition on a document.
+    pub fn wait(&self, path: &str, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let document = self.get(path);
+            if condition(&document) {
+                return document;
+            }
+            assert!(Instant::now() < deadline, "waited a minute for: {what}\n{document:#}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for words in the log.
+    pub fn wait_log(&self, words: &str) {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while !self.log().contains(words) {
+            assert!(Instant::now() < deadline, "waited a minute for: {words}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// As a power cut or the kernel ends it.
+    pub fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log()
+    }
+
+    /// As its operator ends it.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("-TERM");
+        let status = self.child.wait().unwrap();
+        (status, self.log())
+    }
+
+    pub fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    /// A test that fails leaves nothing running.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether a program is installed.
+pub fn installed(program: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+}
+
+/// Writes a configuration beside a store.
+pub fn write_config(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A number from the environment: how many rounds, which seed.
+pub fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
