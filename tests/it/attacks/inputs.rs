@@ -7,7 +7,11 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{EVERYTHING, REFUSED, header, unlimited};
-use crate::{bank::Bank, house::config_text, limits::exchange};
+use crate::{
+    bank::Bank,
+    house::{House, config_text},
+    limits::exchange,
+};
 
 /// For a query or a segment of a path.
 fn encoded(text: &str) -> String {
@@ -124,43 +128,45 @@ async fn a05_every_spelling_of_a_question_is_one_entry() {
     house.app.stop().await;
 }
 
+/// Headers of which some server or cache somewhere makes something.
+const POISON: &[(&str, &str)] = &[
+    ("host", "evil.example"),
+    ("x-forwarded-host", "evil.example"),
+    ("x-forwarded-proto", "evil"),
+    ("x-forwarded-port", "666"),
+    ("x-forwarded-prefix", "/evil"),
+    ("x-forwarded-scheme", "evil"),
+    ("x-forwarded-server", "evil.example"),
+    ("x-forwarded-for", "203.0.113.66"),
+    ("x-host", "evil.example"),
+    ("x-original-url", "/evil"),
+    ("x-rewrite-url", "/evil"),
+    ("x-http-method-override", "DELETE"),
+    ("x-method-override", "POST"),
+    ("forwarded", "for=203.0.113.66;host=evil.example;proto=evil"),
+    ("accept-language", "en-GB"),
+    ("cookie", "lang=en; theme=dark; evil=1"),
+    ("user-agent", "evil"),
+    ("origin", "https://evil.example"),
+    ("referer", "https://evil.example/evil"),
+    ("authorization", "Bearer evil"),
+    ("range", "bytes=0-9"),
+    ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT"),
+    ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ("if-match", "\"evil\""),
+    ("cache-control", "no-cache"),
+    ("pragma", "no-cache"),
+    ("content-type", "evil/evil"),
+    ("save-data", "on"),
+    ("sec-ch-prefers-color-scheme", "dark"),
+    ("sec-fetch-dest", "iframe"),
+    ("te", "trailers"),
+    ("via", "1.1 evil"),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a06_no_header_of_a_request_changes_what_is_sent_to_the_next_one() {
     let house = unlimited().await;
-    const POISON: &[(&str, &str)] = &[
-        ("host", "evil.example"),
-        ("x-forwarded-host", "evil.example"),
-        ("x-forwarded-proto", "evil"),
-        ("x-forwarded-port", "666"),
-        ("x-forwarded-prefix", "/evil"),
-        ("x-forwarded-scheme", "evil"),
-        ("x-forwarded-server", "evil.example"),
-        ("x-forwarded-for", "203.0.113.66"),
-        ("x-host", "evil.example"),
-        ("x-original-url", "/evil"),
-        ("x-rewrite-url", "/evil"),
-        ("x-http-method-override", "DELETE"),
-        ("x-method-override", "POST"),
-        ("forwarded", "for=203.0.113.66;host=evil.example;proto=evil"),
-        ("accept-language", "en-GB"),
-        ("cookie", "lang=en; theme=dark; evil=1"),
-        ("user-agent", "evil"),
-        ("origin", "https://evil.example"),
-        ("referer", "https://evil.example/evil"),
-        ("authorization", "Bearer evil"),
-        ("range", "bytes=0-9"),
-        ("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT"),
-        ("if-unmodified-since", "Thu, 01 Jan 1970 00:00:00 GMT"),
-        ("if-match", "\"evil\""),
-        ("cache-control", "no-cache"),
-        ("pragma", "no-cache"),
-        ("content-type", "evil/evil"),
-        ("save-data", "on"),
-        ("sec-ch-prefers-color-scheme", "dark"),
-        ("sec-fetch-dest", "iframe"),
-        ("te", "trailers"),
-        ("via", "1.1 evil"),
-    ];
     let shown = async |address: &str, headers: &[(&str, &str)]| {
         let response = house.request(Method::GET, address, headers).await;
         let mut own: Vec<(String, String)> = response
@@ -461,6 +467,93 @@ async fn a19_an_address_in_a_request_is_never_asked() {
     assert_eq!(house.get("/oembed?url=http://127.0.0.1:8080/widgets/fx").await.status(), 200);
     assert_eq!((canary.all_hits(), house.bank.all_hits()), (0, asked));
     house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a19_a_configured_address_in_the_private_network_is_refused_in_every_spelling() {
+    let canary = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let hosts = [
+        "127.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "localhost",
+        "169.254.169.254",
+        "10.0.0.1",
+        "[fd00::1]",
+        "100.64.0.1",
+    ];
+    for some in hosts.chunks(9) {
+        let mut hosts = some.iter().cycle();
+        let house = House::with(
+            |_| {},
+            |text| {
+                let lines = text.lines().filter(|line| !line.starts_with("allow_private")).map(|line| {
+                    if line.starts_with("url = \"http:") {
+                        format!("url = \"https://{}:{port}/\"\n", hosts.next().unwrap())
+                    } else {
+                        format!("{line}\n")
+                    }
+                });
+                lines.collect()
+            },
+        )
+        .await;
+        house.settled().await;
+        let feeds = house.json("/v1/feeds").await;
+        let mut refused = 0;
+        for source in
+            feeds["feeds"].as_array().unwrap().iter().flat_map(|feed| feed["sources"].as_array().unwrap())
+        {
+            if source["state"] != "skipped" {
+                assert_eq!(source["reason"]["code"], "private_address", "{source}");
+                refused += 1;
+            }
+        }
+        assert!(refused >= some.len() - 2, "{refused}: all are asked but those without their secret");
+        assert_eq!(house.bank.all_hits(), 0);
+        house.app.stop().await;
+    }
+    assert!(futures_util::FutureExt::now_or_never(canary.accept()).is_none(), "nobody came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a19_a_replay_asks_nobody_whatever_its_recordings_say() {
+    let bank = Bank::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let house = folder.path().join("tpbank");
+    std::fs::create_dir(&house).unwrap();
+    // Addresses inside, and a link to a file outside, which is read as an answer and as nothing else.
+    let text = format!(
+        "<html><meta http-equiv=refresh content='0;url={0}'><img src={0}></html>",
+        bank.url("/tpbank.gold/chart")
+    );
+    std::fs::write(house.join("gold.chart.2026-09-29T1530.json"), text).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", house.join("gold.chart.2026-09-30T1005.json")).unwrap();
+    let text =
+        config_text(&bank, std::path::Path::new("unused.db")).replace("sqlite:unused.db", "sqlite::memory:");
+    let mode = banggia::app::Mode::Replay(Some(folder.path().to_owned()));
+    let app = banggia::app::App::start(crate::house::config(&text), mode).await.unwrap();
+    for _ in 0..3 {
+        app.refresh("tpbank.gold").await.unwrap();
+    }
+    let feeds = crate::house::client()
+        .get(format!("http://{}/v1/feeds", app.public))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(!feeds.contains("root:"), "{feeds}");
+    assert_eq!(bank.all_hits(), 0);
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
