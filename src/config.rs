@@ -346,7 +346,11 @@ impl Config {
             sources()
                 .flat_map(|source| &source.headers)
                 .filter(|(name, _)| layers::is_credential(name))
-                .map(|(_, value)| value.clone()),
+                // "Bearer <token>", "name=<value>; other=<value>": a source may repeat a part of it.
+                .flat_map(|(_, value)| {
+                    let parts = value.split([' ', ';', ',', '=']).filter(|part| part.len() >= 8);
+                    std::iter::once(value.as_str()).chain(parts).map(str::to_owned)
+                }),
         );
         words.retain(|word| word.len() >= 4);
         // As they look in an address, which is how a source would repeat them.

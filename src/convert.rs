@@ -623,4 +623,35 @@ mod tests {
             assert!(errors[0].allowed.iter().any(|allowed| allowed.contains(part)), "{query}: {errors:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a28_an_amount_at_any_price_converts_exactly(
+            (coefficient, scale) in (1..=i128::MAX >> 31, 0..=28_u32),
+            amount in 0..1_000_000_000_000_000_000_000_u128,
+        ) {
+            // Any price that a decimal can say, far outside of every band, and the largest amounts that are read.
+            let price = Decimal::from_i128_with_scale(coefficient, scale);
+            let amount = format!("{}.{:06}", amount / 1_000_000, amount % 1_000_000);
+            let mut feed = bank("bidv.fx", &[("USD", 1, 0), ("EUR", 3, 0)], "10:05");
+            let mut state = (*feed.state).clone();
+            let kept = state.sources[0].kept.get_mut("USD").unwrap();
+            let Quote::Fx(fx) = &mut kept.quote else { unreachable!() };
+            fx.sell = Some(price);
+            feed = Arc::new(state).serve("2026-09-30T10:05:00+07:00".parse().unwrap());
+            let feeds = [feed];
+            let exact = |text: &str| rational(text.parse().unwrap());
+            for (query, wanted, decimals) in [
+                (format!("from=USD&to=VND&amount={amount}"), exact(&amount) * rational(price), 0),
+                (format!("from=VND&to=USD&amount={amount}"), exact(&amount) / rational(price), 2),
+                (format!("from=USD&to=EUR&amount={amount}"), exact(&amount) * rational(price) / whole(3), 2),
+            ] {
+                let found = result(&query, &feeds).unwrap();
+                let digits = found.replace('.', "").parse::<BigInt>().unwrap();
+                let found = BigRational::new(digits, BigInt::from(10).pow(decimals));
+                let off = (found - wanted) * whole(10).pow(i32::try_from(decimals).unwrap()) * whole(2);
+                proptest::prop_assert!(off <= whole(1) && off > whole(-1), "{}: off by {}", query, off);
+            }
+        }
+    }
 }

@@ -301,4 +301,21 @@ mod tests {
             "[\"\\u003c/script\\u003e\\u003cb\\u003e\\u0026amp;\",\"a\\\"b\\u0001\"]"
         );
     }
+
+    #[test]
+    fn a28_a_change_beyond_all_decimals_is_none_and_wraps_into_nothing() {
+        let limits = [Decimal::MAX, Decimal::MIN, Decimal::new(1, 28), Decimal::new(-1, 28), Decimal::ZERO];
+        for (now, before) in limits.iter().flat_map(|now| limits.map(|before| (*now, before))) {
+            match difference(Some(now), Some(before)) {
+                Some(change) => assert_eq!(change > Decimal::ZERO, now > before && change != Decimal::ZERO),
+                None => assert!((now.is_sign_negative() != before.is_sign_negative()) && !before.is_zero()),
+            }
+        }
+        assert_eq!(difference(Some(Decimal::MAX), Some(Decimal::MIN)), None);
+        assert_eq!(difference(Some(Decimal::MIN), Some(Decimal::MAX)), None);
+        assert_eq!(
+            (difference(None, Some(Decimal::ONE)), difference(Some(Decimal::ONE), None)),
+            (None, None)
+        );
+    }
 }

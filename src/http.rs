@@ -223,6 +223,9 @@ async fn every_answer(
 ) -> Response {
     let uri = request.uri().clone();
     let unread = !is_read(request.method()) && !request.body().is_end_stream();
+    // Whoever sends chunks may have given a length as well, which hyper drops without a word: such a request is answered,
+    // and nothing behind it is read (RFC 9112 §6.1).
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = match arrived(request).await {
         Err(problem) => problem.into_response(),
         Ok(request) if request.method() == Method::OPTIONS => preflight(),
@@ -237,7 +240,7 @@ async fn every_answer(
     let policy = response.extensions_mut().remove::<CachePolicy>().unwrap_or(CachePolicy::Never);
     let unchanged = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
-    if unread {
+    if unread || chunked {
         // Nothing can be read behind it.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

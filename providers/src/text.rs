@@ -57,10 +57,12 @@ fn decode_plain(bytes: &[u8], charset: Option<&str>) -> Result<String, ParseErro
 
 /// A name as documents carry it: NFC, without control and invisible format characters, blanks folded and trimmed.
 pub(crate) fn name(text: &str) -> String {
+    // What is left out first may have kept a letter from its mark.
     let visible: String = text
+        .chars()
+        .filter(|c| !is_invisible(*c))
         .nfc()
-        .map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c })
-        .filter(|c| !is_format(*c))
+        .map(|c| if c.is_whitespace() || c.is_control() || c == BRAILLE_BLANK { ' ' } else { c })
         .collect();
     visible.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -70,9 +72,17 @@ pub(crate) fn label(text: &str) -> String {
     name(text).to_lowercase()
 }
 
-/// Zero-width and direction characters that let one name pass for another.
-const fn is_format(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+/// Looks like a blank, and Unicode does not call it one.
+const BRAILLE_BLANK: char = '\u{2800}';
+
+/// Characters that let one name pass for another: Unicode's `Default_Ignorable_Code_Point` (zero widths, directions,
+/// fillers, variation selectors, tags) and the rest of its category Cf. Joiners are among them: no name here needs one.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}'
+        | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Undoes JavaScript's `escape()`: `%uXXXX` and Latin-1 `%XX`, as BIDV's notes carry it.
@@ -144,6 +154,24 @@ mod tests {
     fn names_are_composed_trimmed_and_visible() {
         assert_eq!(name("US DOLLAR           "), "US DOLLAR");
         assert_eq!(name("Va\u{300}ng\u{a0} \u{202e}SJC\u{200b}"), "Vàng SJC");
+    }
+
+    #[test]
+    fn a32_nothing_that_cannot_be_seen_is_part_of_a_name() {
+        let unseen = "\u{0}\u{7}\u{1b}\u{7f}\u{85}\u{9b}\u{ad}\u{34f}\u{600}\u{61c}\u{6dd}\u{70f}\u{890}\u{8e2}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2064}\u{2066}\u{2067}\u{2068}\u{2069}\u{206f}\u{2800}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{fffb}\u{110bd}\u{13430}\u{1bca0}\u{1d173}\u{e0001}\u{e0041}\u{e0100}";
+        for c in unseen.chars() {
+            assert_eq!(name(&format!("{c}SJC{c}")), "SJC", "U+{:04X}", u32::from(c));
+            // In the middle it is nothing, or a blank.
+            let inside = name(&format!("S{c}JC"));
+            assert!(["SJC", "S JC"].contains(&inside.as_str()), "U+{:04X}", u32::from(c));
+        }
+        assert_eq!(name("Va\u{34f}\u{300}ng"), "Vàng", "and the rest is composed");
+        // What Vietnamese is written with stays.
+        for seen in
+            ["VÀNG MIẾNG SJC", "Tiền gửi ₫ — 24K (99,99 %)", "Nhẫn tròn 9999 Hưng Thịnh Vượng", "元 ¥ ກີບ"]
+        {
+            assert_eq!(name(seen), seen);
+        }
     }
 
     #[test]

@@ -206,13 +206,22 @@ where
 
 pub(super) fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
     let text = String::deserialize(deserializer)?;
+    let shown = discreet(&text);
     let url =
-        Url::parse(&text).map_err(|error| D::Error::custom(format!("\"{text}\" is not a URL: {error}")))?;
+        Url::parse(&text).map_err(|error| D::Error::custom(format!("\"{shown}\" is not a URL: {error}")))?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url)
     } else {
-        Err(D::Error::custom(format!("\"{text}\" is not an http or https URL")))
+        Err(D::Error::custom(format!("\"{shown}\" is not an http or https URL")))
     }
+}
+
+/// What may be an address, without what may be a name, a password or a key in it.
+fn discreet(text: &str) -> String {
+    let before_query = text.split_once('?').map_or(text, |(before, _)| before);
+    let (scheme, rest) = before_query.split_once("://").unwrap_or(("", before_query));
+    let Some((_, host)) = rest.rsplit_once('@') else { return before_query.to_owned() };
+    if scheme.is_empty() { format!("…@{host}") } else { format!("{scheme}://…@{host}") }
 }
 
 pub(super) fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
@@ -235,7 +244,7 @@ pub(super) fn store_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
     } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
         Err(D::Error::custom("PostgreSQL is not supported yet; allowed is sqlite:<path>"))
     } else {
-        Err(D::Error::custom(format!("\"{text}\" is not a store; allowed is sqlite:<path>")))
+        Err(D::Error::custom(format!("\"{}\" is not a store; allowed is sqlite:<path>", discreet(&text))))
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cell_is_a_formula_and_negative_numbers_stay_numbers() {
+    fn a24_no_cell_is_a_formula_and_negative_numbers_stay_numbers() {
         for (text, wanted) in [
             ("-500000", "-500000"),
             ("-0.5", "-0.5"),

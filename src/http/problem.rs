@@ -133,6 +133,12 @@ fn reference(path: &str) -> Option<String> {
     Some(reference)
 }
 
+/// For the log: what a client wrote into a name must not end a line there, nor tell a terminal what to do.
+fn visible(text: &str) -> String {
+    // Rust escapes what cannot be printed, and besides that only quotes and the backslash.
+    text.chars().map(|c| if c.is_ascii_graphic() || c.escape_debug().len() == 1 { c } else { ' ' }).collect()
+}
+
 /// Whether nobody has asked this before in this second.
 fn is_first_of_its_second() -> bool {
     static OPENED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -262,10 +268,12 @@ impl Problem {
     pub(super) fn told(mut self, mount: &str) -> Vec<u8> {
         let (path, request_id) = (&self.instance, &self.request_id);
         match self.status {
-            500 => tracing::error!(path, request_id, "{}", self.detail),
-            503 if is_first_of_its_second() => tracing::warn!(path, request_id, "{}", self.detail),
+            500 => tracing::error!(path, request_id, "{}", visible(&self.detail)),
+            503 if is_first_of_its_second() => {
+                tracing::warn!(path, request_id, "{}", visible(&self.detail));
+            }
             // Anybody can cause these, as many as they like.
-            status => tracing::debug!(status, path, request_id, "{}", self.detail),
+            status => tracing::debug!(status, path, request_id, "{}", visible(&self.detail)),
         }
         self.kind.insert_str(0, mount);
         if self.instance.starts_with('/') {

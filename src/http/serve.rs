@@ -46,13 +46,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
 use super::{
-    Peer, Site,
-    wire::{Patience, Wire},
+    Peer, Problem, Site,
+    wire::{self, Patience, Wire},
 };
 
 /// A half-sent header, and an idle connection, end after this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_CONNECTIONS: usize = 8192;
+/// Files that public connections leave to everything else: the ops listener, sources, the store.
+const OTHER_FILES: u64 = 64;
+/// However few files there are, so many connections.
+const LEAST_CONNECTIONS: usize = 32;
 /// More serving threads than this have nothing to do.
 const MAX_THREADS: usize = 8;
 const MAX_HEADERS: usize = 64;
@@ -105,7 +109,7 @@ impl Listener {
         stop: &CancellationToken,
         running: &TaskTracker,
     ) -> io::Result<()> {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Arc::new(Semaphore::new(public_connections()));
         let listener = self.listener.into_std()?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(MAX_THREADS);
         for core in 0..cores {
@@ -131,6 +135,14 @@ impl Listener {
     pub async fn serve(self, front: Front, stop: CancellationToken) {
         serve(self.listener, Arc::new(Semaphore::new(MAX_CONNECTIONS)), front, stop).await;
     }
+}
+
+/// So many that a flood of them takes no file from the ops listener: whoever watches us must not believe that we died.
+fn public_connections() -> usize {
+    let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(OTHER_FILES))
+        .unwrap_or(MAX_CONNECTIONS)
+        .clamp(LEAST_CONNECTIONS, MAX_CONNECTIONS)
 }
 
 async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Front, stop: CancellationToken) {
@@ -302,7 +314,11 @@ impl Attendance {
         }
         let wire = self.connection.into_parts().io.into_inner();
         match ended {
-            None => Some(Box::pin(Box::new(wire).tell_timeout())),
+            None => Some(Box::pin(Box::new(wire).tell(Problem::timeout("")))),
+            // Of HTTP/2, hyper says nothing at all.
+            Some(Err(error)) if error.is_parse() && !wire.was_refused() => {
+                Some(Box::pin(Box::new(wire).tell(wire::unreadable())))
+            }
             Some(_) if wire.was_refused() => Some(Box::pin(Box::new(wire).linger())),
             Some(_) => None,
         }

@@ -125,12 +125,15 @@ impl Wire {
         }
     }
 
-    /// 408 to a client that began a request and did not finish it; an idle one is let go without a word.
-    pub(super) async fn tell_timeout(mut self: Box<Self>) {
+    /// Why a client that began a request gets no other answer; an idle one is let go without a word.
+    pub(super) async fn tell(mut self: Box<Self>, problem: Problem) {
         if self.begun.length > 0 {
-            let answer = self.raw(Problem::timeout(""));
+            let answer = self.raw(problem);
             // A client that does not read it has been told nothing; there is no more to be done.
-            let _ = tokio::time::timeout(FAREWELL, self.stream.write_all(&answer)).await;
+            let told = tokio::time::timeout(FAREWELL, self.stream.write_all(&answer)).await;
+            if matches!(told, Ok(Ok(()))) && self.stream.shutdown().await.is_ok() {
+                self.linger().await;
+            }
         }
     }
 
@@ -155,7 +158,7 @@ impl Wire {
             return None;
         }
         let problem = match status {
-            b"00" => Problem::bad_request("", "the request could not be read as HTTP/1.1"),
+            b"00" => unreadable(),
             b"14" => Problem::uri_too_long(""),
             b"31" if self.begun.length > 0 && !self.begun.line_ended => Problem::uri_too_long(""),
             b"31" => Problem::headers_too_large(""),
@@ -193,6 +196,11 @@ impl Wire {
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader took nothing for half a minute")))
     }
+}
+
+/// 400 to what is no request that we know.
+pub(super) fn unreadable() -> Problem {
+    Problem::bad_request("", "the request could not be read as HTTP/1.1")
 }
 
 /// The last two digits of a status of the four hundreds, at the start of an answer.

@@ -122,14 +122,14 @@ describe('host pages', () => {
     + '<a id="customElements"></a><a id="fetch"></a><form id="CSSStyleSheet"></form><form id="setTimeout"></form><form id="watched"></form><a id="late"></a>'
     + '<form name="document"><input name="getAttribute"><input name="nodeType"><input name="children"></form>';
 
-  it('with clobbered names show complete elements', () => withHost({ body: clobbered + script() + each(element) }, async (page, record) => {
+  it('A-03 with clobbered names show complete elements', () => withHost({ body: clobbered + script() + each(element) }, async (page, record) => {
     await page.goto(record.origin);
     assert.notEqual(await page.evaluate(() => typeof document.createElementNS), 'function', 'the names are clobbered');
     await assertElements(page);
     await assertQuiet(page, record);
   }));
 
-  it('with patched and enriched prototypes show the same elements', () => withHost({
+  it('A-03 with patched and enriched prototypes show the same elements', () => withHost({
     body: `<script>
       Object.prototype.extra = function extra() {};
       Object.prototype['not an attribute'] = 'x';
@@ -155,7 +155,7 @@ describe('host pages', () => {
     assert.deepEqual([record.heard, record.violations], [[], []]);
   }));
 
-  it('with frozen prototypes show complete elements', () => withHost({
+  it('A-03 with frozen prototypes show complete elements', () => withHost({
     body: `<script>
       for (const kind of [Object, Array, Function, String, Map, Set, Promise, Element, Node, HTMLElement, Document, EventTarget]) Object.freeze(kind.prototype);
       'use strict';
@@ -195,7 +195,7 @@ describe('host pages', () => {
     }
   });
 
-  it('with aggressive styles of their own show the element as without them', async () => {
+  it('A-03 with aggressive styles of their own show the element as without them', async () => {
     const hostile = `
       body * { all: revert !important; }
       body * { color: red !important; background: lime !important; font: italic 900 40px/3 cursive !important; letter-spacing: 9px !important; word-spacing: 9px !important;
@@ -252,7 +252,7 @@ describe('host pages', () => {
 });
 
 describe('an attacker', () => {
-  it('who floods a frame hears its height a few times, and others in the page hear nothing', () => withHost({
+  it('A-04 who floods a frame hears its height a few times, and others in the page hear nothing', () => withHost({
     body: LISTEN + iframe('gold') + '<iframe id="other" title="other" src="/other.html"></iframe>',
     files: { '/other.html': { body: '<!doctype html><title>other</title><script>const heard = []; addEventListener("message", ({ data }) => heard.push(data));</script>' } },
   }, async (page, record) => {
@@ -285,7 +285,7 @@ describe('an attacker', () => {
     return until(() => (frame.url().startsWith('chrome-error:') && 'blocked') || (frame.url() !== 'about:blank' && frame.url() !== '' && 'shown'), 'an outcome');
   };
 
-  it('cannot frame the gallery, the reference, data or the files of the element', async () => {
+  it('A-18 cannot frame the gallery, the reference, data or the files of the element', async () => {
     for (const path of ['/', '/docs', '/v1/gold', '/fragments/gold', '/fragments/gold.json', '/embed/v1.js', '/oembed?url=x', '/v1/no-such-thing']) {
       await withHost({ body: `<iframe title="t" src="${base}${path}"></iframe>` }, async (page, { origin }) => {
         await page.goto(origin);
@@ -294,7 +294,7 @@ describe('an attacker', () => {
     }
   });
 
-  it('cannot frame a preset that names its newsroom, and the newsroom can', () => withFolder(async (folder) => {
+  it('A-18 cannot frame a preset that names its newsroom, and the newsroom can', () => withFolder(async (folder) => {
     const hosts = await Promise.all([serve(() => ({ body: page() })), serve(() => ({ body: page() }))]);
     const [friend, stranger] = hosts.map(({ origin }) => origin.replace('127.0.0.1', 'localhost'));
     const config = join(folder, 'banggia.toml');

@@ -88,6 +88,39 @@ describe('plain HTML', () => {
     await assertQuiet(host, record);
   }));
 
+  it('A-04 keeps the height that the frame says, whatever others say and whatever is no height', () => withHost({
+    body: recipe('height'),
+    files: { '/other.html': { body: '<!doctype html><title>other</title>' } },
+  }, async (host, record) => {
+    await host.goto(record.origin);
+    await assertFrames(host, ['gold']);
+    const frame = host.frames().find((frame) => frame.url().includes('/widgets/gold'));
+    await host.evaluate(() => new Promise((loaded) => { document.body.append(Object.assign(document.createElement('iframe'), { src: '/other.html', onload: loaded })); }));
+    const other = host.frames().find((frame) => frame.url().endsWith('/other.html'));
+    const height = () => host.evaluate(() => document.getElementById('gia').clientHeight);
+    const wanted = await frame.evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
+    await host.waitForFunction((wanted) => document.getElementById('gia').clientHeight === wanted, wanted);
+    // The page hears a word of the test's own after all that was said before it.
+    const heard = async (from, said) => {
+      const word = `heard ${Math.random()}`;
+      const hears = host.evaluate((word) => new Promise((done) => { addEventListener('message', ({ data }) => { if (data === word) done(); }); }), word);
+      await from.evaluate(([said, word]) => { for (const data of [...said, word]) parent.postMessage(data, '*'); }, [said, word]);
+      await hears;
+    };
+    // A frame beside it, however often.
+    await heard(other, Array(1000).fill({ type: 'bang-gia', height: 77 }));
+    assert.equal(await height(), wanted);
+    // And the frame itself, were it to say what is none: 40 to 2,000 px are.
+    await heard(frame, [39, 0, -1, 2001, 1e9, 1.5, '300', null, [300], { valueOf: 1 }, undefined].map((height) => ({ type: 'bang-gia', height })));
+    await heard(frame, [null, 300, 'bang-gia', { type: 'bang-gia' }, { type: 'other', height: 300 }, [], '{"type":"bang-gia","height":300}']);
+    assert.equal(await height(), wanted);
+    for (const limit of [40, 2000]) {
+      await heard(frame, [{ type: 'bang-gia', height: limit }]);
+      assert.equal(await height(), limit);
+    }
+    await assertQuiet(host, record);
+  }));
+
   it('takes colours, type and parts from the page', () => withHost({ body: recipe('theming') }, async (host, record) => {
     await host.goto(record.origin);
     await assertElements(host, ['gold'], '?lang=en');

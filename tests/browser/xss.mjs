@@ -89,7 +89,7 @@ function wrong(address, status, headers, body) {
 }
 
 describe('what strangers write into an address', () => {
-  it(`is never reflected as markup: ${PAYLOADS.length} payloads in every parameter and path`, async (test) => {
+  it(`A-02 is never reflected as markup: ${PAYLOADS.length} payloads in every parameter and path`, async (test) => {
     assert.ok(PAYLOADS.length >= 500);
     const failed = [];
     let asked = 0;
@@ -112,7 +112,7 @@ describe('what strangers write into an address', () => {
 
   const sample = PAYLOADS.filter((_, at) => at % 17 === 3);
 
-  it(`does not run: ${sample.length} payloads in Chromium`, () => withPage({ width: 800 }, async (page) => {
+  it(`A-02 does not run: ${sample.length} payloads in Chromium`, () => withPage({ width: 800 }, async (page) => {
     const dialogs = [];
     page.on('dialog', (dialog) => { dialogs.push(dialog.message()); return dialog.dismiss(); });
     const shape = () => page.evaluate(() => [...document.querySelectorAll('*')].map(({ tagName, attributes }) =>
@@ -137,7 +137,7 @@ describe('what strangers write into an address', () => {
     assert.deepEqual(dialogs, []);
   }));
 
-  it('does not run out of attributes of the element, which then keeps what the page put inside', () => withHost({ body: script() }, async (page, record) => {
+  it('A-02 does not run out of attributes of the element, which then keeps what the page put inside', () => withHost({ body: script() }, async (page, record) => {
     const dialogs = [];
     page.on('dialog', (dialog) => { dialogs.push(dialog.message()); return dialog.dismiss(); });
     await page.goto(record.origin);
@@ -193,7 +193,7 @@ describe('what sources write', () => {
   const isText = (key) => /name(?!record)|note|icon|image|title_en|symbol|message|hour|label|desc/i.test(key);
 
   for (const [sort, spoil] of [['names and notes', isText], ['names, notes and whatever else is a text', (key, value) => isText(key) || !/^[\d.,:\s/TZ+-]*$/.test(value)]]) {
-    it(`is shown as text in every form: ${sort}`, () => withFolder(async (folder) => {
+    it(`A-01 is shown as text in every form: ${sort}`, () => withFolder(async (folder) => {
       const service = await startService(folder, { replay: await spoiled(folder, spoil) });
       try {
         const paths = [

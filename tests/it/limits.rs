@@ -32,7 +32,7 @@ pub async fn exchange(house: &House, parts: &[&[u8]]) -> String {
 }
 
 /// Status and body of an answer that must be a problem document.
-fn problem(answer: &str) -> (u16, Value) {
+pub fn problem(answer: &str) -> (u16, Value) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     let head = head.to_ascii_lowercase();
     let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -54,11 +54,12 @@ fn problem(answer: &str) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_request_is_refused_with_a_problem_document() {
+async fn a10_what_is_no_request_or_too_large_is_refused_with_a_problem_document() {
     let house = House::on_a_good_day().await;
     let long = "x".repeat(9_000);
     let longer = "x".repeat(64_000);
     let many = "X-A: b\r\n".repeat(65);
+    let thousand = "X-A: b\r\n".repeat(1_000);
     let large = "y".repeat(20_000);
     for (request, status) in [
         ("GARBAGE\r\n\r\n".to_owned(), 400),
@@ -70,6 +71,7 @@ async fn what_is_no_request_is_refused_with_a_problem_document() {
         (format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"), 414),
         (format!("GET /v1/gold?providers={longer} HTTP/1.1\r\nHost: x\r\n\r\n"), 414),
         (format!("GET /v1/gold HTTP/1.1\r\nHost: x\r\n{many}\r\n"), 431),
+        (format!("GET /v1/gold HTTP/1.1\r\nHost: x\r\n{thousand}\r\n"), 431),
         (format!("GET /v1/gold HTTP/1.1\r\nHost: x\r\nX-Large: {large}\r\n\r\n"), 431),
         ("GET /v1/gold HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n".to_owned(), 413),
         (
@@ -115,7 +117,7 @@ async fn what_is_no_request_is_refused_with_a_problem_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_body_is_ignored_and_changes_nothing() {
+async fn a06_a_small_body_is_ignored_and_changes_nothing() {
     let house = House::on_a_good_day().await;
     let plain = exchange(&house, &[b"GET /v1/gold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]).await;
     let fat = exchange(
@@ -310,7 +312,7 @@ async fn limited(config: &str) -> House {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_what_costs_work_counts_against_a_client() {
+async fn a11_only_what_costs_work_counts_against_a_client() {
     let house = limited("rate_limit = 4").await;
     let left = async |path: &str, headers: &[(&str, &str)]| {
         let response = house.request(reqwest::Method::GET, path, headers).await;
@@ -364,7 +366,7 @@ async fn only_what_costs_work_counts_against_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_behind_a_trusted_proxy_have_buckets_of_their_own() {
+async fn a11_clients_behind_a_trusted_proxy_have_buckets_of_their_own() {
     let house = limited("rate_limit = 1\ntrusted_proxies = [\"127.0.0.1\"]").await;
     let status = async |forwarded: &str| {
         let headers = [("x-forwarded-for", forwarded)];

@@ -17,6 +17,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
 mod api;
+mod attacks;
 mod bank;
 mod calibration;
 mod cli;

@@ -286,7 +286,7 @@ fn sections_without_columns_or_rows_are_left_out() {
 }
 
 #[test]
-fn text_and_addresses_of_sources_cannot_break_out() {
+fn a01_text_and_addresses_of_sources_cannot_break_out() {
     let hostile = r#""><script>alert(1)</script><b x='"#;
     let mut panel = sample::panel("borrowed");
     panel.gold.houses[0].house = hostile.to_owned();
