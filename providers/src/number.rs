@@ -109,9 +109,6 @@ impl NumberFormat {
 }
 
 /// A JSON number, taken from its own digits and never through a float. Zero and null mean "no price".
-///
-/// # Errors
-/// When it is no finite, non-negative decimal.
 pub(crate) fn json_price(raw: &str) -> Result<Option<Decimal>, NumberError> {
     if raw == "null" {
         return Ok(None);
@@ -125,7 +122,10 @@ pub(crate) fn sold(price: Option<Decimal>) -> Option<Decimal> {
 }
 
 /// A JSON number that may be zero.
-pub(crate) fn json_number(raw: &str) -> Result<Decimal, NumberError> {
+///
+/// # Errors
+/// When it is no finite, non-negative decimal.
+pub fn json_number(raw: &str) -> Result<Decimal, NumberError> {
     let wrong = || NumberError {
         text: raw.chars().take(40).flat_map(char::escape_debug).collect(),
         example: "14460",
