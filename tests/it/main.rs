@@ -18,6 +18,7 @@
 
 mod api;
 mod bank;
+mod bands;
 mod cli;
 mod contract;
 mod faults;
