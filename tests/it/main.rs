@@ -17,10 +17,11 @@
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
 mod api;
-mod bank;
 mod bands;
+mod bank;
 mod cli;
 mod contract;
+mod corpus;
 mod faults;
 mod fixtures;
 mod house;
@@ -30,5 +31,7 @@ mod replay;
 mod restart;
 mod selections;
 mod steady;
+#[path = "../fuzz/targets.rs"]
+mod targets;
 mod tls;
 mod widgets;
