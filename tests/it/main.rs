@@ -30,6 +30,7 @@ mod mutations;
 mod replay;
 mod restart;
 mod selections;
+mod sidebyside;
 mod steady;
 #[path = "../fuzz/targets.rs"]
 mod targets;
