@@ -73,6 +73,12 @@ impl ConfigError {
     fn one(problem: impl Into<String>) -> Self {
         Self(vec![problem.into()])
     }
+
+    /// Keys and values are repeated as they stand in the file, which may be anything.
+    fn a_line_each(self) -> Self {
+        let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        Self(self.0.iter().map(|problem| problem.chars().map(visible).collect()).collect())
+    }
 }
 
 /// The whole configuration.
@@ -434,6 +440,14 @@ pub fn assemble(
     environment: &[(String, String)],
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
+    layered(file, environment, overrides).map_err(ConfigError::a_line_each)
+}
+
+fn layered(
+    file: Option<(&Path, &str)>,
+    environment: &[(String, String)],
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
     let mut layers = Layers::defaults()?;
     if let Some((path, text)) = file {
         layers.file(path, text)?;
@@ -525,6 +539,12 @@ mod tests {
                 "banggia.toml:2: feeds.bidv.fx.expire_after: ",
                 "stale_after",
             ),
+            (
+                "[feeds.bidv.fx]\nstale_after = \"73h\"",
+                "banggia.toml:2: feeds.bidv.fx.stale_after: ",
+                "expire_after",
+            ),
+            ("\"a\\nb\" = 1", "banggia.toml:1: unknown key a\\nb; ", ""),
             ("[server]\nlisten = 8080", "banggia.toml:2: server.listen: ", "expected a string"),
             ("[server]\nlisten = \"nowhere\"", "banggia.toml:2: server.listen: ", "socket address"),
             ("[store]\nurl = \"mysql:x\"", "banggia.toml:2: store.url: ", "sqlite:<path>"),

@@ -561,7 +561,10 @@ fn http_date(value: &HeaderValue) -> Option<Timestamp> {
 }
 
 /// RFC 9110 §10.2.3: seconds or a date; anything else is ignored, more than six hours is six hours.
-fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
+/// Public for `tests/fuzz` only.
+#[doc(hidden)]
+#[must_use]
+pub fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Timestamp> {
     let text = value.to_str().ok()?.trim();
     let latest = clock::later(now, MAX_RETRY_AFTER);
     let until = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

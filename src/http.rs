@@ -45,6 +45,8 @@ use limit::Limiter;
 pub use openapi::document as openapi;
 use pages::Pages;
 pub use problem::Problem;
+#[doc(hidden)]
+pub use widget::own as own_widget;
 
 /// Headers that scripts of other sites may read.
 const EXPOSED: &str = "ETag, Date, Link, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id";

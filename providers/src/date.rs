@@ -8,31 +8,36 @@ use jiff::{
 use crate::VIETNAM;
 
 /// `13/04/2026`: the 13th of April.
-pub(crate) fn day_first(text: &str) -> Option<Date> {
+#[must_use]
+pub fn day_first(text: &str) -> Option<Date> {
     let [day, month, year] = parts(text, '/')?;
     date(year, month, day)
 }
 
 /// `04/13/2026`: the 13th of April.
-pub(crate) fn month_first(text: &str) -> Option<Date> {
+#[must_use]
+pub fn month_first(text: &str) -> Option<Date> {
     let [month, day, year] = parts(text, '/')?;
     date(year, month, day)
 }
 
 /// `2026-04-13`
-pub(crate) fn year_first(text: &str) -> Option<Date> {
+#[must_use]
+pub fn year_first(text: &str) -> Option<Date> {
     let [year, month, day] = parts(text, '-')?;
     date(year, month, day)
 }
 
 /// `08:12`, `8:12`
-pub(crate) fn hour(text: &str) -> Option<Time> {
+#[must_use]
+pub fn hour(text: &str) -> Option<Time> {
     let (hours, minutes) = text.trim().split_once(':')?;
     Time::new(digits(hours, 2)?.try_into().ok()?, digits(minutes, 2)?.try_into().ok()?, 0, 0).ok()
 }
 
 /// `9/2/2026 5:38:54 PM`: the second of September, in Vietnam.
-pub(crate) fn american(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn american(text: &str) -> Option<Timestamp> {
     let mut words = text.split_whitespace();
     let (day, time, half) = (words.next()?, words.next()?, words.next()?);
     if words.next().is_some() {
@@ -63,12 +68,14 @@ pub(crate) fn vietnamese_day(now: Timestamp) -> Date {
 }
 
 /// `30/09/2026`
-pub(crate) fn write_day_first(date: Date) -> String {
+#[must_use]
+pub fn write_day_first(date: Date) -> String {
     format!("{:02}/{:02}/{:04}", date.day(), date.month(), date.year())
 }
 
 /// `09/30/2026`
-pub(crate) fn write_month_first(date: Date) -> String {
+#[must_use]
+pub fn write_month_first(date: Date) -> String {
     format!("{:02}/{:02}/{:04}", date.month(), date.day(), date.year())
 }
 

@@ -38,6 +38,15 @@ pub use quote::{
 };
 pub use text::decode;
 
+/// The doors of `tests/fuzz`; nothing else goes through them.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::{
+        date::{american, day_first, hour, month_first, write_day_first, write_month_first, year_first},
+        number::json_number,
+    };
+}
+
 /// Vietnam: UTC+7 all year, no daylight saving since 1975.
 pub const VIETNAM: Offset = Offset::constant(7);
 

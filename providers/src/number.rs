@@ -109,9 +109,6 @@ impl NumberFormat {
 }
 
 /// A JSON number, taken from its own digits and never through a float. Zero and null mean "no price".
-///
-/// # Errors
-/// When it is no finite, non-negative decimal.
 pub(crate) fn json_price(raw: &str) -> Result<Option<Decimal>, NumberError> {
     if raw == "null" {
         return Ok(None);
@@ -125,15 +122,21 @@ pub(crate) fn sold(price: Option<Decimal>) -> Option<Decimal> {
 }
 
 /// A JSON number that may be zero.
-pub(crate) fn json_number(raw: &str) -> Result<Decimal, NumberError> {
+///
+/// # Errors
+/// When it is no finite, non-negative decimal.
+pub fn json_number(raw: &str) -> Result<Decimal, NumberError> {
     let wrong = || NumberError {
         text: raw.chars().take(40).flat_map(char::escape_debug).collect(),
         example: "14460",
     };
-    let value = if raw.contains(['e', 'E']) {
-        Decimal::from_scientific(raw).map_err(|_| wrong())?
-    } else {
-        Decimal::from_str_exact(raw).map_err(|_| wrong())?
+    let exact = |text: &str| Decimal::from_str_exact(text).map_err(|_| wrong());
+    let value = match raw.split_once(['e', 'E']) {
+        None => exact(raw)?,
+        // Which rounds digits that do not fit.
+        Some((digits, _)) => {
+            exact(digits).and_then(|_| Decimal::from_scientific(raw).map_err(|_| wrong()))?
+        }
     };
     if value.is_sign_negative() && !value.is_zero() { Err(wrong()) } else { Ok(value) }
 }
@@ -236,7 +239,7 @@ mod tests {
     fn json_numbers_keep_their_digits() {
         assert_eq!(json_price("13500.0").unwrap().unwrap().to_string(), "13500.0");
         assert_eq!(json_price("1.35e4"), Ok(Some(dec!(13500))));
-        for raw in ["-1", "1e309", "\"5\"", "true", "{}"] {
+        for raw in ["-1", "1e309", "1.00000000000000000000000000001e29", "\"5\"", "true", "{}"] {
             assert!(json_price(raw).is_err(), "{raw}");
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn elements(
             Ok(event) => event,
             // Until the root is known it may be a page.
             Err(_) if elements.is_empty() => return Err(html::unexpected_page(document, expected)),
-            Err(error) => return Err(ParseError::Schema(format!("XML that is damaged ({error})"))),
+            Err(error) => return Err(ParseError::Schema(format!("XML that is damaged ({})", told(&error)))),
         };
         match event {
             Event::Start(ref tag) | Event::Empty(ref tag) => {
@@ -68,7 +68,7 @@ pub(crate) fn elements(
                 // Our own check: that of the reader is quadratic in the number of attributes.
                 for attribute in tag.attributes().with_checks(false) {
                     let attribute = attribute.map_err(|error| {
-                        ParseError::Schema(format!("XML with a damaged attribute ({error})"))
+                        ParseError::Schema(format!("XML with a damaged attribute ({})", told(&error)))
                     })?;
                     let key: &str = attribute.key.as_ref();
                     // A source that does not escape may write `&` for itself; an unknown entity stays as it is.
@@ -120,6 +120,11 @@ pub(crate) fn elements(
         return Err(ParseError::Schema(format!("XML that does not end: no </{root}>")));
     }
     Ok(elements)
+}
+
+/// The reader's objection, which repeats what the document says.
+fn told(error: &impl ToString) -> String {
+    text::name(&clip(&error.to_string(), 200))
 }
 
 /// Attributes that a board cannot do without: each must occur in at least one row.

@@ -234,10 +234,13 @@ impl Layers {
             problems.push(self.problem(&format!("feeds.{id}.max_jump"), &format!("must be {wanted}")));
         }
         if feed.expire_after < feed.stale_after {
-            problems.push(self.problem(
-                &format!("feeds.{id}.expire_after"),
-                "must not be shorter than stale_after: a value cannot expire before it is stale",
-            ));
+            let key = |name: &str| format!("feeds.{id}.{name}");
+            // Whichever of the two somebody set.
+            let (key, why) = match self.origin(&key("expire_after")) {
+                (_, Origin::Default) => (key("stale_after"), "must not be longer than expire_after"),
+                (key, _) => (key, "must not be shorter than stale_after"),
+            };
+            problems.push(self.problem(&key, &format!("{why}: a value cannot expire before it is stale")));
         }
         let built_in = |name: &str| {
             providers::feed(id).and_then(|(_, feed)| feed.sources.iter().find(|source| source.id == name))

@@ -19,7 +19,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::filter::WrongParameter;
+use crate::filter::{MOST_ERRORS, WrongParameter};
 
 /// A stable kind of error.
 #[derive(Debug)]
@@ -220,7 +220,8 @@ impl Problem {
 
     /// 422, naming each parameter and what is allowed.
     #[must_use]
-    pub fn parameters(uri: &Uri, errors: Vec<WrongParameter>) -> Self {
+    pub fn parameters(uri: &Uri, mut errors: Vec<WrongParameter>) -> Self {
+        errors.truncate(MOST_ERRORS);
         let names: Vec<&str> = errors.iter().map(|error| error.parameter.as_str()).collect();
         let detail = format!("not allowed here: {}; see errors for what is", names.join(", "));
         Self { errors, ..Self::new(PARAMETER, uri.path(), detail) }

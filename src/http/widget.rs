@@ -326,8 +326,9 @@ pub(super) async fn oembed(State(site): State<Arc<Site>>, request: Request) -> R
     site.respond(&request.into_parts().0, &encoded, CachePolicy::Program)
 }
 
-/// The widget and its query, if an address is one of ours.
-fn own(public: &Url, url: &str) -> Option<(Kind, String)> {
+/// The widget and its query, if an address is one of ours. Public for `tests/fuzz` only.
+#[must_use]
+pub fn own(public: &Url, url: &str) -> Option<(Kind, String)> {
     let url = Url::parse(url).ok()?;
     let same = url.origin() == public.origin() && url.username().is_empty() && url.password().is_none();
     let path = url.path().strip_prefix(public.path().trim_end_matches('/')).filter(|_| same)?;

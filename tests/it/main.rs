@@ -18,10 +18,12 @@
 
 mod api;
 mod attacks;
+mod bands;
 mod bank;
 mod calibration;
 mod cli;
 mod contract;
+mod corpus;
 mod damage;
 mod day;
 mod faults;
@@ -35,7 +37,10 @@ mod replay;
 mod restart;
 mod selections;
 mod service;
+mod sidebyside;
 mod steady;
+#[path = "../fuzz/targets.rs"]
+mod targets;
 mod tls;
 mod truth;
 mod widgets;

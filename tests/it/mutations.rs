@@ -1,18 +1,9 @@
 //! Damaged answers: no panic, no hang, and no figure outside its band is ever accepted. The seed is printed;
 //! `BANGGIA_MUTATIONS` and `BANGGIA_SEED` repeat or enlarge a run.
 
-use banggia::{
-    config,
-    judge::{Case, Verdict, judge},
-};
-use providers::{Answer, Feed, Parsed, Quote, Secrets, Source, WeightUnit, convert_weight};
-use rust_decimal::{Decimal, dec};
+use providers::{Feed, Parsed, Secrets, Source};
 
-use crate::damage::Dice;
-
-fn now() -> jiff::Timestamp {
-    "2026-09-30T10:05:00+07:00".parse().unwrap()
-}
+use crate::{bands, damage::Dice};
 
 /// Every recording and fixture with the sources that may have sent it.
 fn answers() -> Vec<(&'static Feed, &'static Source, Vec<u8>)> {
@@ -29,66 +20,15 @@ fn answers() -> Vec<(&'static Feed, &'static Source, Vec<u8>)> {
     answers
 }
 
-fn limits() -> config::Judge {
-    crate::house::config("").judge
-}
-
-/// Parses and judges as the service does; panics are the test's failure.
-fn accepted(feed: &'static Feed, source: &'static Source, bytes: &[u8]) -> Vec<Quote> {
-    let base = url::Url::parse(source.url).unwrap();
-    let secrets = Secrets::default();
-    let started = std::time::Instant::now();
-    let answer = Answer {
-        body: bytes,
-        charset: None,
-        last_modified: None,
-        step: None,
-        now: now(),
-        base: &base,
-        secrets: &secrets,
-    };
-    let parsed = (source.parse)(&answer);
-    assert!(started.elapsed().as_secs() < 5, "{} {} took {:?}", feed.id, source.id, started.elapsed());
-    let Ok(Parsed::Sheet(sheet)) = parsed else { return Vec::new() };
-    let judgement = judge(&Case::first(feed, &sheet, &limits(), dec!(5), now()));
-    if judgement.verdict == Verdict::Accept { judgement.accepted } else { Vec::new() }
-}
-
-/// Written anew and not taken from the judge: the bands of the reliability page.
-fn in_band(quote: &Quote) -> bool {
-    let within = |value: Option<Decimal>, low: Decimal, high: Decimal| {
-        value.is_none_or(|value| value >= low && value <= high)
-    };
-    match quote {
-        Quote::Gold(gold) => [gold.buy, gold.sell].into_iter().all(|side| {
-            let per_luong =
-                side.map(|side| convert_weight(side, gold.unit, WeightUnit::Luong, "VND").unwrap());
-            within(per_luong, dec!(30_000_000), dec!(300_000_000))
-        }),
-        Quote::Fx(fx) => {
-            let (low, high) = match fx.currency.as_ref() {
-                "USD" => (dec!(15_000), dec!(40_000)),
-                "EUR" | "GBP" | "CHF" => (dec!(9_000), dec!(110_000)),
-                "JPY" => (dec!(50), dec!(600)),
-                "KRW" => (dec!(5), dec!(60)),
-                "LAK" => (dec!(0.3), dec!(4)),
-                "KWD" => (dec!(28_000), dec!(260_000)),
-                _ => (dec!(0.1), dec!(100_000)),
-            };
-            [fx.buy_cash, fx.buy_transfer, fx.sell, fx.sell_cash]
-                .into_iter()
-                .all(|side| within(side, low, high))
-                && fx.buy_cash.zip(fx.sell).is_none_or(|(buy, sell)| buy <= sell)
-        }
-        Quote::Deposit(deposit) => within(Some(deposit.rate_percent), Decimal::ZERO, dec!(15)),
-    }
-}
-
 /// How many figures were accepted; each of them is in its band.
 fn check(feed: &'static Feed, source: &'static Source, bytes: &[u8], how: &str) -> u64 {
-    let accepted = accepted(feed, source, bytes);
+    let started = std::time::Instant::now();
+    let parsed = bands::parsed(source, bytes, &Secrets::default());
+    assert!(started.elapsed().as_secs() < 5, "{} {} took {:?}", feed.id, source.id, started.elapsed());
+    let Ok(Parsed::Sheet(sheet)) = parsed else { return 0 };
+    let accepted = bands::accepted(feed, &sheet);
     for quote in &accepted {
-        assert!(in_band(quote), "{} {} {how}: {quote:?}", feed.id, source.id);
+        assert!(bands::in_band(quote), "{} {} {how}: {quote:?}", feed.id, source.id);
     }
     accepted.len() as u64
 }

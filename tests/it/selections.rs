@@ -199,6 +199,21 @@ async fn csv_has_the_same_rows_and_texts() {
     house.app.stop().await;
 }
 
+/// Each mistake lists what is allowed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_full_of_mistakes_is_told_of_eight() {
+    let house = House::on_a_good_day().await;
+    for (address, mistake) in
+        [("/", "widget=x"), ("/images/fx.png", "scale=9"), ("/widgets/fx", "lang=x"), ("/v1/convert", "x=1")]
+    {
+        let response = house.get(&format!("{address}?{}", vec![mistake; 500].join("&"))).await;
+        assert_eq!(response.status(), 422, "{address}");
+        let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        assert_eq!(problem["errors"].as_array().unwrap().len(), 8, "{address}");
+    }
+    house.app.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_filter_is_named_with_what_is_allowed() {
     let house = House::on_a_good_day().await;
