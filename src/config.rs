@@ -121,6 +121,8 @@ pub struct Store {
     /// `sqlite:<path>` or `sqlite::memory:`
     #[serde(deserialize_with = "store_url")]
     pub url: String,
+    /// Where refused answers are kept: a folder, "" for one beside the database, "off" for nowhere.
+    pub evidence: String,
 }
 
 /// `[fetch]`
