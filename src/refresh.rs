@@ -20,10 +20,12 @@ use url::Url;
 
 use crate::{
     board::{FeedState, Shared, SourceState, Standing, Status, Update},
-    clock::{Clock, later},
+    clock::{Clock, later, rfc3339},
     config,
-    fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
+    evidence::{Evidence, Note},
+    fetch::{self, Body, Exchange, Fetcher, Outcome, Target, Validators},
     judge::{self, Case, Judgement, Verdict},
+    metrics::Metrics,
     store::{Attempt, Kept, Store},
 };
 
@@ -54,6 +56,10 @@ pub struct Shop {
     pub secrets: Secrets,
     /// What is cut out of every reason before anybody sees it.
     pub sensitive: Vec<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Answers that were refused.
+    pub evidence: Arc<Evidence>,
     /// Tasks that shutdown waits for.
     pub tracker: TaskTracker,
     /// Served values, for the reference bank.
@@ -350,10 +356,13 @@ impl Worker {
             }
             let started = std::time::Instant::now();
             let result = self.ask(source, at, run).await;
-            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let took = started.elapsed();
+            let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             match result {
                 Ok(gave) => {
                     let (outcome, changed) = self.settle(at, gave).await;
+                    self.shop.metrics.fetched(feed, source.id, outcome, took);
+                    self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
                     tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
@@ -362,6 +371,7 @@ impl Worker {
                 }
                 Err(trouble) => {
                     let reason = self.shop.discreet(trouble.reason());
+                    self.shop.metrics.fetched(feed, source.id, constant(&reason), took);
                     self.fail(at, source, &trouble, &reason).await;
                     tracing::warn!(feed, source = source.id, outcome = %reason.code, reason = %reason.message, ms, "fetch");
                     failures.push(reason);
@@ -454,15 +464,17 @@ impl Worker {
                 .map_err(Trouble::Fetch)?
             {
                 Exchange::NotModified => return Ok(Gave::Unchanged),
-                Exchange::Body(body) => body,
+                Exchange::Body(body) => Arc::new(body),
             };
             let validators = body.validators.clone();
-            match self.parse(source, config.url.clone(), request.step, body).await? {
+            let parsed = self.parse(source, config.url.clone(), request.step, &body).await;
+            match parsed.map_err(|trouble| self.witness(source, &request, &body, trouble))? {
                 Parsed::Follow(next) => request = next,
                 Parsed::Sheet(sheet) => {
                     let judgement = self.judge(at, &sheet);
                     if judgement.verdict == Verdict::Reject {
-                        return Err(Trouble::Judged(sheet, judgement));
+                        let trouble = Trouble::Judged(sheet, judgement);
+                        return Err(self.witness(source, &request, &body, trouble));
                     }
                     for reason in &judgement.reasons {
                         let reason = self.shop.discreet(reason.clone());
@@ -483,12 +495,13 @@ impl Worker {
         source: &'static Source,
         base: Url,
         step: &'static str,
-        body: Body,
+        body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
         let secrets = self.shop.secrets.clone();
         let now = self.shop.clock.now();
+        let body = Arc::clone(body);
         let parse = tokio::task::spawn_blocking(move || {
-            (source.parse)(&Answer {
+            let parsed = (source.parse)(&Answer {
                 body: &body.bytes,
                 charset: body.charset.as_deref(),
                 last_modified: body.last_modified,
@@ -496,13 +509,47 @@ impl Worker {
                 now,
                 base: &base,
                 secrets: &secrets,
-            })
+            });
+            parsed.map_err(|error| fetch::blocked::named(error, &body))
         });
         match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
             Err(_) => Err(Trouble::ParseTimeout),
             Ok(Err(_)) => Err(Trouble::Panic),
             Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
         }
+    }
+
+    /// Keeps an answer that was not taken, beside why; gives the trouble back.
+    fn witness(
+        &self,
+        source: &'static Source,
+        request: &Request,
+        body: &Arc<Body>,
+        trouble: Trouble,
+    ) -> Trouble {
+        let reason = trouble.reason();
+        let (expected, found) = match &trouble {
+            Trouble::Parse(error) => error.sides(),
+            _ => (format!("an answer that passes {}", reason.code), reason.message.clone()),
+        };
+        let discreet = |text: String| self.shop.discreet(Reason::new("found", text)).message;
+        let now = self.shop.clock.now();
+        let note = Note {
+            feed: self.state.feed.id.to_owned(),
+            source: source.id.to_owned(),
+            step: request.step.to_owned(),
+            at: rfc3339(now),
+            code: reason.code.into_owned(),
+            expected,
+            found: discreet(found),
+            url: config::shown(&request.url),
+            content_type: body.content_type.clone().map(discreet),
+            charset: body.charset.clone(),
+            last_modified: body.last_modified,
+            ..Note::default()
+        };
+        self.shop.evidence.keep(&self.shop.tracker, note, Arc::clone(body), now);
+        trouble
     }
 
     fn judge(&self, at: usize, sheet: &Sheet) -> Judgement {
@@ -623,6 +670,14 @@ struct SourceKeys {
     dropped: Vec<String>,
 }
 
+/// A code that is one of our own words, as all are but those that come back from the store.
+fn constant(reason: &Reason) -> &'static str {
+    match reason.code {
+        std::borrow::Cow::Borrowed(code) => code,
+        std::borrow::Cow::Owned(_) => "other",
+    }
+}
+
 /// Half a minute, doubled at each failure in a row, up to four intervals of the schedule and half an hour.
 fn back_off(failures: u32, interval: Duration) -> Duration {
     let cap = BACK_OFF_TO.min(BACK_OFF_FROM.max(interval.saturating_mul(4)));
@@ -723,6 +778,8 @@ mod tests {
             store,
             secrets: Secrets::default(),
             sensitive: Vec::new(),
+            metrics: Arc::default(),
+            evidence: Arc::default(),
             tracker: TaskTracker::new(),
             snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(crate::board::Snapshot::of(Vec::new()))),
             board: mpsc::channel(1).0,
@@ -737,14 +794,9 @@ mod tests {
         let real = &providers::feed("tpbank.gold").unwrap().1.sources[0];
         // Leaked once a test: sources are constants everywhere else.
         let source: &'static Source = Box::leak(Box::new(Source { parse, ..*real }));
-        let body = Body {
-            bytes: b"{}".to_vec(),
-            charset: None,
-            last_modified: None,
-            validators: Validators::default(),
-        };
+        let body = Arc::new(Body { bytes: b"{}".to_vec(), ..Body::default() });
         let base = Url::parse("http://127.0.0.1/").unwrap();
-        worker().await.parse(source, base, "chart", body).await.err().unwrap().reason()
+        worker().await.parse(source, base, "chart", &body).await.err().unwrap().reason()
     }
 
     #[tokio::test]
