@@ -24,6 +24,7 @@ mod faults;
 mod fixtures;
 mod house;
 mod limits;
+mod matrix;
 mod mutations;
 mod replay;
 mod restart;
