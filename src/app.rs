@@ -13,11 +13,13 @@ use crate::{
     board::{self, Board, FeedState, Rules, Shared, SourceState, Standing, Update},
     clock::{Clock, later},
     config::{self, Config},
+    evidence::Evidence,
     fetch::{Fetcher, Live, Transport},
     http::{
         self, Site,
         serve::{Front, Listener},
     },
+    metrics::{Metrics, StoreTrouble},
     refresh::{FirstRound, Order, Request, RunEnd, Shop, Worker},
     replay::{Replay, ReplayError},
     schedule::Ringer,
@@ -105,10 +107,12 @@ impl App {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: Config, mode: Mode) -> Result<Self, StartError> {
+        let metrics = Arc::new(Metrics::new());
         let (fetcher, clock, nature) = match mode {
             Mode::Live => {
                 let clock = Clock::system();
-                (Fetcher::Live(Live::new(&config.fetch, clock.clone())), clock, Nature::Live)
+                let live = Live::new(&config.fetch, clock.clone()).with_metrics(Arc::clone(&metrics));
+                (Fetcher::Live(live), clock, Nature::Live)
             }
             Mode::Replay(folder) => {
                 let replay = match folder {
@@ -131,8 +135,20 @@ impl App {
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
+        let watched = Arc::clone(&store);
+        metrics.watch_store(move || StoreTrouble {
+            errors: watched.errors(),
+            waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
+            set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
+        });
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
-        let site = Arc::new(Site::new(Arc::clone(&snapshot), clock.clone(), &config, tracker.clone()));
+        let site = Arc::new(Site::new(
+            Arc::clone(&snapshot),
+            clock.clone(),
+            &config,
+            Arc::clone(&metrics),
+            tracker.clone(),
+        ));
         let mut app = Self {
             public: public.address,
             ops: ops.address,
@@ -165,6 +181,8 @@ impl App {
         tracing::info!("public listener on http://{}", app.public);
         tracing::info!("ops listener on http://{}", app.ops);
 
+        let evidence = Arc::new(Evidence::of(&config, recorded));
+        app.servers.spawn(Arc::clone(&evidence).tidy(clock.clone(), app.stop_listening.clone()));
         let shop = Arc::new(Shop {
             clock: clock.clone(),
             fetcher,
@@ -172,6 +190,8 @@ impl App {
             secrets: config.secrets.clone(),
             limits: config.judge.clone(),
             sensitive: config.sensitive(),
+            metrics,
+            evidence,
             tracker: app.workers.clone(),
             snapshot,
             board: updates,
@@ -198,6 +218,11 @@ impl App {
         let mut bells = Vec::new();
         for (at, (state, due)) in (0..).zip(states) {
             let Some(feed) = config.feeds.get(state.feed.id) else { continue };
+            for source in &state.sources {
+                if let Some(at) = source.kept.values().map(|kept| kept.checked_at).max() {
+                    shop.metrics.succeeded(state.feed.id, source.source.id, at);
+                }
+            }
             let bell = Arc::new(Notify::new());
             bells.push((feed.schedule.clone(), Arc::clone(&bell)));
             let offset = offset(state.feed.id, feed, shop.fetcher.is_replay());

@@ -23,6 +23,7 @@ use crate::{
     clock::{Clock, rfc3339},
     config::{self, Config, Overrides},
     document::{self, shapes::QuoteJson},
+    evidence::Note,
     fetch::{Fetcher, Live},
     judge::{self, Case, Judgement, Trail, Verdict},
     refresh::{FirstRound, Gave, Shop, Trouble, Worker},
@@ -377,7 +378,8 @@ async fn probe(options: &Probe) -> Result<ExitCode, Failure> {
         Some(path) => {
             let bytes = std::fs::read(path)
                 .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
-            read_saved(feed, &sources, &bytes, &config, now)
+            let note = Note::beside(path);
+            read_saved(feed, &sources, (&bytes, note.as_ref()), &config, now)
         }
         None => {
             let source = sources.first().copied().ok_or_else(|| Failure::failed("the feed has no source"))?;
@@ -425,7 +427,7 @@ type Judged = Result<(Sheet, Judgement), Vec<Reason>>;
 fn read_saved(
     feed: &'static providers::Feed,
     sources: &[&'static Source],
-    bytes: &[u8],
+    saved: (&[u8], Option<&Note>),
     config: &Config,
     now: Timestamp,
 ) -> (Option<&'static Source>, Judged) {
@@ -433,7 +435,7 @@ fn read_saved(
     let max_jump =
         config.feeds.get(feed.id).map_or(rust_decimal::Decimal::MAX, |settings| settings.max_jump.limit);
     for source in sources {
-        match read(source, bytes, &config.secrets, now) {
+        match read(source, saved, &config.secrets, now) {
             Ok(sheet) => {
                 let case = Case::first(feed, &sheet, &config.judge, max_jump, now);
                 let judgement = judge::judge(&case);
@@ -449,10 +451,23 @@ fn read_saved(
     (if let [only] = sources { Some(only) } else { None }, Err(reasons))
 }
 
-fn read(source: &Source, bytes: &[u8], secrets: &Secrets, now: Timestamp) -> Result<Sheet, ParseError> {
+fn read(
+    source: &Source,
+    (bytes, note): (&[u8], Option<&Note>),
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Result<Sheet, ParseError> {
     let base = Url::parse(source.url).map_err(|error| ParseError::Schema(error.to_string()))?;
-    let answer =
-        Answer { body: bytes, charset: None, last_modified: None, step: None, now, base: &base, secrets };
+    // What the service kept beside a refused answer says how it came.
+    let answer = Answer {
+        body: bytes,
+        charset: note.and_then(|note| note.charset.as_deref()),
+        last_modified: note.and_then(|note| note.last_modified),
+        step: None,
+        now,
+        base: &base,
+        secrets,
+    };
     // A saved answer gets the same protection as a live one.
     let parsed = std::panic::catch_unwind(|| (source.parse)(&answer)).unwrap_or_else(|_| {
         Err(ParseError::Schema("the adapter failed on it; this is a defect of banggia".to_owned()))
@@ -489,6 +504,8 @@ async fn ask_live(
         secrets: config.secrets.clone(),
         limits: config.judge.clone(),
         sensitive: config.sensitive(),
+        metrics: Arc::default(),
+        evidence: Arc::default(),
         tracker: TaskTracker::new(),
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::of(served))),
         board: mpsc::channel(1).0,

@@ -139,6 +139,8 @@ pub struct Store {
     pub backup_every: Span,
     /// How many are kept; 0: none are made.
     pub backups: u16,
+    /// Where refused answers are kept: a folder, "" for one beside the database, "off" for nowhere.
+    pub evidence: String,
 }
 
 impl Store {

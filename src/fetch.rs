@@ -2,6 +2,8 @@
 //! no private addresses, certificates always checked. Says what happened as an [`Outcome`] that can be counted;
 //! what the bytes mean is for the parsers.
 
+pub mod blocked;
+
 use std::{
     collections::HashMap,
     error::Error as StdError,
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use providers::{Method, Request};
 use reqwest::{
@@ -28,6 +31,7 @@ use url::{Host, Url};
 use crate::{
     clock::{self, Clock},
     config,
+    metrics::Metrics,
     replay::Replay,
 };
 
@@ -41,6 +45,11 @@ const MAX_HEADERS: usize = 32 << 10;
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 const RATE_BYTES: usize = 5 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Of these, so many for the name alone: a resolver that does not answer is told from a host that does not.
+const NAME_TIMEOUT: Duration = Duration::from_secs(4);
+/// A refusal's page is looked at so far and so long, to learn whose it is.
+const MAX_PAGE: usize = 64 << 10;
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// In one run: one try and at most two more.
 const RETRIES: u32 = 2;
 const RETRY_FROM_MS: u64 = 500;
@@ -49,10 +58,14 @@ const RETRY_TO_MS: u64 = 8_000;
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(6);
 
 /// What a source sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Body {
     /// Content coding removed.
     pub bytes: Vec<u8>,
+    /// `Content-Type`, as it came.
+    pub content_type: Option<String>,
+    /// Whose firewall the headers name, should the bytes turn out to be no answer.
+    pub wall: Option<&'static str>,
     /// `charset` of the `Content-Type`.
     pub charset: Option<String>,
     /// `Last-Modified` as a day in Vietnam.
@@ -101,6 +114,8 @@ pub enum Outcome {
         host: String,
         /// What rustls says.
         why: String,
+        /// When the certificate ended, if that is what is wrong.
+        ended: Option<i64>,
     },
     /// Not complete within the feed's `timeout`.
     #[error("no complete answer within {0:?}")]
@@ -123,9 +138,14 @@ pub enum Outcome {
     /// Not 200.
     #[error("the source answered with status {0}")]
     Status(StatusCode),
-    /// A firewall's refusal, by its own header.
-    #[error("the source's firewall refused us (status {0}, cf-mitigated)")]
-    Blocked(StatusCode),
+    /// A firewall's refusal, by its headers or its page.
+    #[error("the source's firewall refused us (status {status}, {by})")]
+    Blocked {
+        /// Any but 200.
+        status: StatusCode,
+        /// Whose firewall.
+        by: &'static str,
+    },
     /// 429 or 503 with a wish.
     #[error("the source answered with status {status} and asks to wait until {}", clock::rfc3339(*until))]
     RetryAfter {
@@ -163,7 +183,7 @@ impl Outcome {
             Self::TooLarge(_) => "too_large",
             Self::Coding(_) => "coding",
             Self::Status(_) => "status",
-            Self::Blocked(_) => "blocked",
+            Self::Blocked { .. } => "blocked",
             Self::RetryAfter { .. } => "retry_after",
             Self::Redirect(_) => "redirect",
             Self::PrivateAddress(_) => "private_address",
@@ -205,9 +225,9 @@ impl Outcome {
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// `bidv.fx`
-    pub feed: &'a str,
+    pub feed: &'static str,
     /// `board`
-    pub source: &'a str,
+    pub source: &'static str,
     /// The operator's settings of this source.
     pub config: &'a config::Source,
     /// Deadline of one exchange.
@@ -219,6 +239,7 @@ pub struct Target<'a> {
 }
 
 /// Live sources or recordings.
+#[allow(clippy::large_enum_variant, reason = "a program has one")]
 pub enum Fetcher {
     /// Over the network.
     Live(Live),
@@ -272,6 +293,10 @@ pub struct Live {
     user_agent: String,
     proxy: Option<Url>,
     clock: Clock,
+    metrics: Arc<Metrics>,
+    names: Arc<dyn Names>,
+    /// One answer is unpacked at a time: a decoder's window alone may be of megabytes.
+    unpacking: Semaphore,
     /// One client a source: trust, proxy and the guard on addresses are the source's own.
     clients: Mutex<HashMap<String, Client>>,
     /// One request at a time per host.
@@ -288,9 +313,24 @@ impl Live {
             user_agent: config.user_agent.clone(),
             proxy: config.proxy.clone(),
             clock,
+            metrics: Arc::default(),
+            names: Arc::new(SystemNames),
+            unpacking: Semaphore::new(1),
             clients: Mutex::default(),
             hosts: Mutex::default(),
         }
+    }
+
+    /// Counts there.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Asks somebody else than the system for addresses.
+    #[must_use]
+    pub fn with_names(self, names: Arc<dyn Names>) -> Self {
+        Self { names, ..self }
     }
 
     async fn fetch(
@@ -346,8 +386,10 @@ impl Live {
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(Duration::from_secs(15))
             .http1_only()
+            .tls_info(true)
             .no_proxy()
             .dns_resolver(Guard {
+                names: Arc::clone(&self.names),
                 allow_private: target.config.allow_private,
                 proxy: self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
             });
@@ -385,9 +427,18 @@ impl Live {
         builder = builder.headers(headers(target, request, known));
         let response = match timeout_at(deadline, builder.send()).await {
             Err(_) => return Err(Outcome::Timeout(target.timeout)),
-            Ok(Err(error)) => return Err(classify(error, host, target.timeout)),
+            Ok(Err(error)) => {
+                let outcome = classify(error, host, target.timeout);
+                if let Outcome::Tls { ended: Some(ended), .. } = outcome {
+                    self.metrics.certificate(target.feed, target.source, ended);
+                }
+                return Err(outcome);
+            }
             Ok(Ok(response)) => response,
         };
+        if let Some(ends) = certificate_end(&response) {
+            self.metrics.certificate(target.feed, target.source, ends);
+        }
         let size: usize =
             response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if size > MAX_HEADERS {
@@ -398,11 +449,28 @@ impl Live {
             return Ok(Exchange::NotModified);
         }
         self.refuse_status(&response)?;
+        if status != StatusCode::OK {
+            let by = refusal(response, deadline).await;
+            return Err(by.map_or(Outcome::Status(status), |by| Outcome::Blocked { status, by }));
+        }
         let meta = response.headers().clone();
         let wire = read_capped(response, deadline, target.timeout).await?;
-        let bytes = unpack(wire, meta.get_all(header::CONTENT_ENCODING).iter())?;
+        let codings: Vec<HeaderValue> = meta.get_all(header::CONTENT_ENCODING).iter().cloned().collect();
+        let bytes = if codings.is_empty() {
+            wire
+        } else {
+            // Eight megabytes are work, and the runtime has others to look after. This gate is never closed either.
+            let _turn = self.unpacking.acquire().await;
+            tokio::task::spawn_blocking(move || unpack(wire, codings.iter()))
+                .await
+                .unwrap_or_else(|_| Err(Outcome::Coding("which the decoder did not survive".to_owned())))?
+        };
         Ok(Exchange::Body(Body {
             bytes,
+            content_type: meta
+                .get(header::CONTENT_TYPE)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            wall: blocked::by_headers(&meta),
             charset: charset(&meta),
             last_modified: meta.get(header::LAST_MODIFIED).and_then(http_date).map(clock::day),
             validators: Validators {
@@ -412,21 +480,23 @@ impl Live {
         }))
     }
 
+    /// What status and headers say by themselves. Other statuses than 200 may be a firewall's, by their page.
     fn refuse_status(&self, response: &Response) -> Result<(), Outcome> {
         let status = response.status();
         if status == StatusCode::OK {
             return Ok(());
         }
         let header = |name| response.headers().get(name);
-        if status.is_redirection() {
+        // 304 leads nowhere: it is an answer to a question that was not asked.
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             let target = header(header::LOCATION)
                 .map_or("nowhere", |value| value.to_str().unwrap_or("an unreadable address"));
             // Without its query: sources put keys there.
             let target = target.split(['?', '#']).next().unwrap_or_default();
             return Err(Outcome::Redirect(target.chars().take(200).flat_map(char::escape_debug).collect()));
         }
-        if response.headers().contains_key("cf-mitigated") {
-            return Err(Outcome::Blocked(status));
+        if let Some(by) = blocked::by_headers(response.headers()) {
+            return Err(Outcome::Blocked { status, by });
         }
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             && let Some(until) =
@@ -434,7 +504,7 @@ impl Live {
         {
             return Err(Outcome::RetryAfter { status, until });
         }
-        Err(Outcome::Status(status))
+        Ok(())
     }
 }
 
@@ -514,7 +584,29 @@ async fn read_capped(
     }
 }
 
-/// Undoes one content coding; two in a row are somebody's bomb.
+/// Whose firewall a page with another status than 200 is, by its beginning.
+async fn refusal(mut response: Response, deadline: Instant) -> Option<&'static str> {
+    let deadline = deadline.min(Instant::now() + PAGE_PATIENCE);
+    let mut page = Vec::new();
+    while let Ok(Ok(Some(chunk))) = timeout_at(deadline, response.chunk()).await {
+        page.extend(chunk.iter().take(MAX_PAGE - page.len()));
+        if page.len() == MAX_PAGE {
+            break;
+        }
+    }
+    let coding = response.headers().get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+    blocked::by_body(&page, coding)
+}
+
+/// When the certificate of this connection ends, in seconds of Unix time.
+fn certificate_end(response: &Response) -> Option<i64> {
+    let info = response.extensions().get::<reqwest::tls::TlsInfo>()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(info.peer_certificate()?).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
+/// Undoes one content coding; two in a row are somebody's bomb. Looked through first without keeping anything, so
+/// that a bomb costs no memory.
 fn unpack<'a>(wire: Vec<u8>, codings: impl Iterator<Item = &'a HeaderValue>) -> Result<Vec<u8>, Outcome> {
     let codings: Vec<String> = codings
         .filter_map(|value| value.to_str().ok())
@@ -522,28 +614,32 @@ fn unpack<'a>(wire: Vec<u8>, codings: impl Iterator<Item = &'a HeaderValue>) -> 
         .map(|coding| coding.trim().to_ascii_lowercase())
         .filter(|coding| !coding.is_empty() && coding != "identity")
         .collect();
-    let mut plain = Vec::new();
-    let read = match codings.as_slice() {
+    let coding = match codings.as_slice() {
         [] => return Ok(wire),
-        [one] => match one.as_str() {
-            "gzip" | "x-gzip" => flate2::read::MultiGzDecoder::new(wire.as_slice())
-                .take(MAX_DECODED + 1)
-                .read_to_end(&mut plain),
-            "br" => {
-                brotli::Decompressor::new(wire.as_slice(), 4096).take(MAX_DECODED + 1).read_to_end(&mut plain)
-            }
-            "deflate" => {
-                flate2::read::ZlibDecoder::new(wire.as_slice()).take(MAX_DECODED + 1).read_to_end(&mut plain)
-            }
-            _ => return Err(Outcome::Coding(codings.concat())),
-        },
+        [one] => one.as_str(),
         many => return Err(Outcome::Coding(many.join(", "))),
     };
-    match read {
-        Err(_) => Err(Outcome::Coding(codings.concat())),
-        Ok(_) if plain.len() as u64 > MAX_DECODED => Err(Outcome::TooLarge("8 MB after decompression")),
-        Ok(_) => Ok(plain),
+    let wrong = || Outcome::Coding(coding.to_owned());
+    let mut measured = opened(&wire, coding).ok_or_else(wrong)?;
+    let size = std::io::copy(&mut measured, &mut std::io::sink()).map_err(|_| wrong())?;
+    if size > MAX_DECODED {
+        return Err(Outcome::TooLarge("8 MB after decompression"));
     }
+    drop(measured);
+    let mut plain = Vec::with_capacity(usize::try_from(size).map_err(|_| wrong())?);
+    opened(&wire, coding).ok_or_else(wrong)?.read_to_end(&mut plain).map_err(|_| wrong())?;
+    Ok(plain)
+}
+
+/// What is inside, up to a byte more than is allowed; `None`: a coding that nobody asked for.
+fn opened<'a>(wire: &'a [u8], coding: &str) -> Option<std::io::Take<Box<dyn Read + 'a>>> {
+    let inside: Box<dyn Read + 'a> = match coding {
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(wire)),
+        "br" => Box::new(brotli::Decompressor::new(wire, 4096)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(wire)),
+        _ => return None,
+    };
+    Some(inside.take(MAX_DECODED + 1))
 }
 
 fn charset(headers: &HeaderMap) -> Option<String> {
@@ -606,7 +702,13 @@ fn classify(error: reqwest::Error, host: String, timeout: Duration) -> Outcome {
         None => {}
     }
     if let Some(why) = find::<rustls::Error>(error) {
-        return Outcome::Tls { host, why: why.to_string() };
+        let ended = match why {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::ExpiredContext {
+                not_after, ..
+            }) => i64::try_from(not_after.as_secs()).ok(),
+            _ => None,
+        };
+        return Outcome::Tls { host, why: why.to_string(), ended };
     }
     if error.is_timeout() {
         if error.is_connect() { Outcome::Connect(host) } else { Outcome::Timeout(timeout) }
@@ -654,8 +756,26 @@ enum Refused {
     Unknown,
 }
 
+/// Who knows the addresses of names.
+pub trait Names: Send + Sync {
+    /// All addresses of a name.
+    fn addresses(&self, name: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>>;
+}
+
+/// The system's resolver. It is asked anew for each connection: nothing is remembered here, a failure least of all.
+struct SystemNames;
+
+impl Names for SystemNames {
+    fn addresses(&self, name: String) -> BoxFuture<'static, std::io::Result<Vec<IpAddr>>> {
+        Box::pin(async move {
+            Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip()).collect())
+        })
+    }
+}
+
 /// Resolves names and refuses a name if any of its addresses is private: the connection would take any of them.
 struct Guard {
+    names: Arc<dyn Names>,
     allow_private: bool,
     proxy: Option<String>,
 }
@@ -663,13 +783,16 @@ struct Guard {
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allow_private || self.proxy.as_deref() == Some(name.as_str());
+        let answer = self.names.addresses(name.as_str().to_owned());
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| Refused::Unknown)?.collect();
-            match addresses.iter().find(|address| !allowed && !is_public(address.ip())) {
-                Some(private) => Err(Refused::Private(private.ip()).into()),
+            let addresses = tokio::time::timeout(NAME_TIMEOUT, answer).await.map_err(|_| Refused::Unknown)?;
+            let addresses = addresses.map_err(|_| Refused::Unknown)?;
+            match addresses.iter().find(|address| !allowed && !is_public(**address)) {
+                Some(private) => Err(Refused::Private(*private).into()),
                 None if addresses.is_empty() => Err(Refused::Unknown.into()),
-                None => Ok(Box::new(addresses.into_iter()) as Addrs),
+                None => {
+                    Ok(Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
+                }
             }
         })
     }

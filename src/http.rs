@@ -37,6 +37,7 @@ use crate::{
     board::Shared,
     clock::Clock,
     config::{self, Network},
+    metrics::{self, Metrics},
 };
 use cache::CachePolicy;
 use derived::Derived;
@@ -79,6 +80,8 @@ pub struct Site {
     pub limiter: Limiter,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     pages: Pages,
 }
 
@@ -92,7 +95,13 @@ impl Site {
     /// # Panics
     /// Outside a runtime.
     #[must_use]
-    pub fn new(snapshot: Shared, clock: Clock, config: &config::Config, tracker: TaskTracker) -> Self {
+    pub fn new(
+        snapshot: Shared,
+        clock: Clock,
+        config: &config::Config,
+        metrics: Arc<Metrics>,
+        tracker: TaskTracker,
+    ) -> Self {
         Self {
             snapshot,
             clock,
@@ -103,6 +112,7 @@ impl Site {
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Limiter::new(config.server.rate_limit),
             derived: Derived::new(tracker, Handle::current()),
+            metrics,
             pages: Pages::default(),
         }
     }
@@ -158,6 +168,7 @@ pub fn ops(site: Arc<Site>) -> Router {
                 plain(format!("ok, version {}\n", site.snapshot.load().version))
             }),
         )
+        .route("/metrics", get(counted))
         // Where the types of its errors lead.
         .route("/docs/problems/{name}", get(docs::problem))
         .route("/assets/{name}", get(pages::asset))
@@ -165,6 +176,14 @@ pub fn ops(site: Arc<Site>) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
         .layer(from_fn_with_state((Arc::clone(&site), Arc::from("")), every_answer))
         .with_state(site)
+}
+
+/// What was counted, for Prometheus and its like.
+async fn counted(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    let Ok(text) = site.metrics.text() else { return Problem::internal(&uri).into_response() };
+    let mut response = ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response();
+    response.extensions_mut().insert(CachePolicy::Never);
+    response
 }
 
 /// Prefixes whose answers may be framed or embedded anywhere; they set their own policy.

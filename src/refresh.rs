@@ -24,13 +24,15 @@ use crate::{
         self, FeedState, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Update,
         most_current,
     },
-    clock::{Clock, later},
+    clock::{Clock, later, rfc3339},
     config,
-    fetch::{Body, Exchange, Fetcher, Outcome, Target, Validators},
+    evidence::{Evidence, Note},
+    fetch::{self, Body, Exchange, Fetcher, Outcome, Target, Validators},
     judge::{
         self, Before, Case, Judgement, Verdict,
         hold::{self, Held, Peer},
     },
+    metrics::Metrics,
     store::{Answer as Write, Attempt, Kept, Store},
 };
 
@@ -63,6 +65,10 @@ pub struct Shop {
     pub limits: config::Judge,
     /// What is cut out of every reason before anybody sees it.
     pub sensitive: Vec<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Answers that were refused.
+    pub evidence: Arc<Evidence>,
     /// Tasks that shutdown waits for.
     pub tracker: TaskTracker,
     /// Served values, for the reference bank.
@@ -236,6 +242,7 @@ impl Worker {
         if first.is_none() {
             self.shop.first_round.done(true);
         }
+        self.tell();
         // What others quoted when this feed was last good: at the start nobody has moved yet.
         self.drop_anchor(&self.keys());
         let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
@@ -292,6 +299,7 @@ impl Worker {
                 Order::Refuse(key) => self.decide(&key, false).await,
             };
             self.state.count_missed(self.shop.clock.now());
+            self.tell();
             let update = Update {
                 state: Some(Arc::new(self.state.clone())),
                 answer: sender.map(|sender| (sender, end)),
@@ -300,6 +308,14 @@ impl Worker {
                 break;
             }
         }
+    }
+
+    /// What monitoring shows of the feed between runs.
+    fn tell(&self) {
+        let waiting = self.state.sources.iter().flat_map(|source| source.held.values());
+        let feed = self.state.feed.id;
+        self.shop.metrics.holds(feed, waiting.filter(|held| !held.refused).count());
+        self.shop.metrics.missed_publishes(feed, self.state.missed_publishes);
     }
 
     /// One run; `None`: stopped in its middle.
@@ -411,10 +427,13 @@ impl Worker {
             }
             let started = std::time::Instant::now();
             let result = self.ask(source, at, run).await;
-            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let took = started.elapsed();
+            let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             match result {
                 Ok(gave) => {
                     let (outcome, changed) = self.settle(at, gave).await;
+                    self.shop.metrics.fetched(feed, source.id, outcome, took);
+                    self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
                     tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
@@ -423,6 +442,7 @@ impl Worker {
                 }
                 Err(trouble) => {
                     let reason = self.shop.discreet(trouble.reason());
+                    self.shop.metrics.fetched(feed, source.id, constant(&reason), took);
                     self.fail(at, source, &trouble, &reason).await;
                     tracing::warn!(feed, source = source.id, outcome = %reason.code, reason = %reason.message, ms, "fetch");
                     failures.push(reason);
@@ -515,15 +535,17 @@ impl Worker {
                 .map_err(Trouble::Fetch)?
             {
                 Exchange::NotModified => return Ok(Gave::Unchanged),
-                Exchange::Body(body) => body,
+                Exchange::Body(body) => Arc::new(body),
             };
             let validators = body.validators.clone();
-            match self.parse(source, config.url.clone(), request.step, body).await? {
+            let parsed = self.parse(source, config.url.clone(), request.step, &body).await;
+            match parsed.map_err(|trouble| self.witness(source, &request, &body, trouble))? {
                 Parsed::Follow(next) => request = next,
                 Parsed::Sheet(sheet) => {
                     let judgement = self.judge(at, &sheet);
                     if judgement.verdict == Verdict::Reject {
-                        return Err(Trouble::Judged(sheet, judgement));
+                        let trouble = Trouble::Judged(sheet, judgement);
+                        return Err(self.witness(source, &request, &body, trouble));
                     }
                     for reason in &judgement.reasons {
                         let reason = self.shop.discreet(reason.clone());
@@ -546,12 +568,13 @@ impl Worker {
         source: &'static Source,
         base: Url,
         step: &'static str,
-        body: Body,
+        body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
         let secrets = self.shop.secrets.clone();
         let now = self.shop.clock.now();
+        let body = Arc::clone(body);
         let parse = tokio::task::spawn_blocking(move || {
-            (source.parse)(&Answer {
+            let parsed = (source.parse)(&Answer {
                 body: &body.bytes,
                 charset: body.charset.as_deref(),
                 last_modified: body.last_modified,
@@ -559,13 +582,47 @@ impl Worker {
                 now,
                 base: &base,
                 secrets: &secrets,
-            })
+            });
+            parsed.map_err(|error| fetch::blocked::named(error, &body))
         });
         match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
             Err(_) => Err(Trouble::ParseTimeout),
             Ok(Err(_)) => Err(Trouble::Panic),
             Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
         }
+    }
+
+    /// Keeps an answer that was not taken, beside why; gives the trouble back.
+    fn witness(
+        &self,
+        source: &'static Source,
+        request: &providers::Request,
+        body: &Arc<Body>,
+        trouble: Trouble,
+    ) -> Trouble {
+        let reason = trouble.reason();
+        let (expected, found) = match &trouble {
+            Trouble::Parse(error) => error.sides(),
+            _ => (format!("an answer that passes {}", reason.code), reason.message.clone()),
+        };
+        let discreet = |text: String| self.shop.discreet(Reason::new("found", text)).message;
+        let now = self.shop.clock.now();
+        let note = Note {
+            feed: self.state.feed.id.to_owned(),
+            source: source.id.to_owned(),
+            step: request.step.to_owned(),
+            at: rfc3339(now),
+            code: reason.code.into_owned(),
+            expected,
+            found: discreet(found),
+            url: config::shown(&request.url),
+            content_type: body.content_type.clone().map(discreet),
+            charset: body.charset.clone(),
+            last_modified: body.last_modified,
+            ..Note::default()
+        };
+        self.shop.evidence.keep(&self.shop.tracker, note, Arc::clone(body), now);
+        trouble
     }
 
     fn judge(&self, at: usize, sheet: &Sheet) -> Judgement {
@@ -840,6 +897,14 @@ struct SourceKeys {
     held: Option<BTreeMap<String, Held>>,
 }
 
+/// A code that is one of our own words, as all are but those that come back from the store.
+fn constant(reason: &Reason) -> &'static str {
+    match reason.code {
+        std::borrow::Cow::Borrowed(code) => code,
+        std::borrow::Cow::Owned(_) => "other",
+    }
+}
+
 /// Half a minute, doubled at each failure in a row, up to four intervals of the schedule and half an hour.
 fn back_off(failures: u32, interval: Duration) -> Duration {
     let cap = BACK_OFF_TO.min(BACK_OFF_FROM.max(interval.saturating_mul(4)));
@@ -942,6 +1007,8 @@ mod tests {
             secrets: Secrets::default(),
             limits: config.judge.clone(),
             sensitive: Vec::new(),
+            metrics: Arc::default(),
+            evidence: Arc::default(),
             tracker: TaskTracker::new(),
             snapshot: Arc::new(arc_swap::ArcSwap::from_pointee(crate::board::Snapshot::of(Vec::new()))),
             board: mpsc::channel(1).0,
@@ -956,14 +1023,9 @@ mod tests {
         let real = &providers::feed("tpbank.gold").unwrap().1.sources[0];
         // Leaked once a test: sources are constants everywhere else.
         let source: &'static Source = Box::leak(Box::new(Source { parse, ..*real }));
-        let body = Body {
-            bytes: b"{}".to_vec(),
-            charset: None,
-            last_modified: None,
-            validators: Validators::default(),
-        };
+        let body = Arc::new(Body { bytes: b"{}".to_vec(), ..Body::default() });
         let base = Url::parse("http://127.0.0.1/").unwrap();
-        worker().await.parse(source, base, "chart", body).await.err().unwrap().reason()
+        worker().await.parse(source, base, "chart", &body).await.err().unwrap().reason()
     }
 
     #[tokio::test]

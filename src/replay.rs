@@ -8,7 +8,7 @@ use providers::{Request, VIETNAM};
 
 use crate::{
     clock::Clock,
-    fetch::{Body, Outcome, Target, Validators},
+    fetch::{Body, Outcome, Target},
 };
 
 /// What was recorded, by feed and source.
@@ -136,12 +136,7 @@ impl Replay {
             tape.iter().nth(target.run.min(tape.len().saturating_sub(1))).ok_or_else(missing)?;
         let answer = steps.get(request.step).or_else(|| steps.get("")).ok_or_else(missing)?;
         self.clock.advance_to(*at);
-        Ok(Body {
-            bytes: answer.bytes.clone(),
-            charset: None,
-            last_modified: answer.last_modified,
-            validators: Validators::default(),
-        })
+        Ok(Body { bytes: answer.bytes.clone(), last_modified: answer.last_modified, ..Body::default() })
     }
 }
 

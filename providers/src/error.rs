@@ -84,6 +84,27 @@ impl ParseError {
         }
     }
 
+    /// What should have come, and what came: for whoever compares the two.
+    #[must_use]
+    pub fn sides(&self) -> (String, String) {
+        let (expected, found) = match self {
+            Self::Empty => ("an answer", "nothing"),
+            Self::Encoding(found) => ("text in the encoding that is declared", found.as_str()),
+            Self::NotExpectedContent { expected, found } => (*expected, found.as_str()),
+            Self::Blocked(found) => ("the source's own answer", found.as_str()),
+            Self::SoftNotFound(found) => ("a page that exists", found.as_str()),
+            Self::NoData(found) => ("figures", found.as_str()),
+            Self::Schema(found) => ("the columns, keys and units that are known", found.as_str()),
+            Self::Conflict(found) => ("one figure in one place", found.as_str()),
+            Self::EnvelopeKey => ("an envelope of this key", "an envelope of another key"),
+            Self::SecretMissing(name) => return (format!("the secret {name}"), "none".to_owned()),
+            Self::TooDeep(most) => {
+                return (format!("at most {most} levels"), "more levels than that".to_owned());
+            }
+        };
+        (expected.to_owned(), found.to_owned())
+    }
+
     /// The same as a [`Reason`].
     #[must_use]
     pub fn reason(&self) -> Reason {

@@ -31,11 +31,16 @@ pub fn parsed(source: &Source, bytes: &[u8], secrets: &Secrets) -> Result<Parsed
     })
 }
 
-/// What the judge lets through of a first board.
-pub fn accepted(feed: &Feed, sheet: &Sheet) -> Vec<Quote> {
+/// The default limits.
+pub fn limits() -> &'static config::Judge {
     static LIMITS: LazyLock<config::Judge> =
         LazyLock::new(|| config::assemble(None, &[], &config::Overrides::default()).unwrap().judge);
-    let judgement = judge(&Case::first(feed, sheet, &LIMITS, dec!(5), now()));
+    &LIMITS
+}
+
+/// What the judge lets through of a first board.
+pub fn accepted(feed: &Feed, sheet: &Sheet) -> Vec<Quote> {
+    let judgement = judge(&Case::first(feed, sheet, limits(), dec!(5), now()));
     if judgement.verdict == Verdict::Reject { Vec::new() } else { judgement.accepted }
 }
 

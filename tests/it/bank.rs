@@ -21,6 +21,10 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// These bytes, then one byte a second for ever.
     Drip(Vec<u8>),
+    /// These bytes, then the connection is reset.
+    Reset(Vec<u8>),
+    /// These bytes, then so many blanks, or as many as the client takes.
+    Pour(Vec<u8>, usize),
 }
 
 impl Reply {
@@ -59,6 +63,8 @@ struct Book {
     /// Requests being answered now, and the most that ever were at once.
     open: usize,
     most: usize,
+    /// Blanks that were poured.
+    poured: usize,
 }
 
 /// The bank. It ends with the test's runtime.
@@ -79,6 +85,36 @@ impl Bank {
             }
         });
         bank
+    }
+
+    /// The same bank under eleven names of one port, `127.0.0.1` to `127.0.0.11`: a host is asked one thing at a time,
+    /// and what is slow would wait for what is slow.
+    pub async fn open_wide() -> Self {
+        loop {
+            let bank = Self::open().await;
+            let mut listeners = Vec::new();
+            for last in 2..=11 {
+                listeners.push(
+                    TcpListener::bind(SocketAddr::from(([127, 0, 0, last], bank.address.port()))).await,
+                );
+            }
+            // Somebody has the port there: another one.
+            let Ok(listeners) = listeners.into_iter().collect::<Result<Vec<_>, _>>() else { continue };
+            for listener in listeners {
+                let book = Arc::clone(&bank.book);
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(answer(stream, Arc::clone(&book)));
+                    }
+                });
+            }
+            return bank;
+        }
+    }
+
+    /// How many blanks have been poured for all.
+    pub fn poured(&self) -> usize {
+        self.book.lock().unwrap().poured
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -148,8 +184,26 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
         }
     };
     // A client that goes away in the middle is part of the game.
-    let _ = send(&mut stream, reply).await;
+    let _ = match reply {
+        Reply::Reset(bytes) => {
+            let sent = stream.write_all(&bytes).await;
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+            sent
+        }
+        Reply::Pour(head, most) => pour(&mut stream, &head, most, &book).await,
+        reply => send(&mut stream, reply).await,
+    };
     book.lock().unwrap().open -= 1;
+}
+
+async fn pour(stream: &mut TcpStream, head: &[u8], most: usize, book: &Mutex<Book>) -> std::io::Result<()> {
+    static BLANKS: [u8; 16 << 10] = [b' '; 16 << 10];
+    stream.write_all(head).await?;
+    for _ in 0..most.div_ceil(BLANKS.len()) {
+        stream.write_all(&BLANKS).await?;
+        book.lock().unwrap().poured += BLANKS.len();
+    }
+    stream.shutdown().await
 }
 
 async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
@@ -174,6 +228,7 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
                 stream.write_all(b" ").await?;
             }
         }
+        Reply::Reset(_) | Reply::Pour(..) => unreachable!("sent by their own functions"),
     }
     stream.shutdown().await
 }
@@ -185,4 +240,23 @@ pub fn closed_port() -> (socket2::Socket, std::net::SocketAddr) {
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     (socket, address)
+}
+
+/// An address, `127.0.0.<last>`, at which a connection is neither taken nor refused: the listener's queue is full for as long as the
+/// sockets are held.
+pub fn full_backlog(last: u8) -> (Vec<socket2::Socket>, std::net::SocketAddr) {
+    let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let listener = socket();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = vec![listener];
+    // The kernel drops what does not fit: by then the queue is full.
+    loop {
+        let one = socket();
+        if one.connect_timeout(&address, std::time::Duration::from_millis(200)).is_err() {
+            return (held, address.as_socket().unwrap());
+        }
+        held.push(one);
+    }
 }

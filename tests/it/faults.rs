@@ -22,8 +22,9 @@ async fn refused(house: &House, feed: &str, name: &str, document: &str) -> Strin
     source["reason"]["code"].as_str().unwrap().to_owned()
 }
 
+/// Also F-06 to F-11, F-13, F-15, F-18, F-19 and F-23: one each, against the gold of one bank.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_source_never_replaces_what_is_served() {
+async fn f12_a_failing_source_never_replaces_what_is_served() {
     let html = "<!doctype html><html><head><title>Bảo trì</title></head><body>maintenance</body></html>";
     let good = recorded("tpbank.gold", "chart", 0, None);
     let cut = good[..good.len() - 20].to_vec();
@@ -197,7 +198,7 @@ async fn f29_a_missing_row_ages_and_half_a_board_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_304_and_an_unchanged_answer_advance_the_check_time_only() {
+async fn f36_a_304_and_an_unchanged_answer_advance_the_check_time_only() {
     let tag = "\"v1\"";
     let house = House::with(
         |bank| {
@@ -307,7 +308,7 @@ async fn f05_a_body_that_drips_is_given_up_after_five_seconds() {
 }
 
 /// The board as the bank sends it: base64 of a random IV and AES-256-CBC.
-fn envelope(plain: &[u8], key: &[u8; 32], iv: &[u8; 16]) -> Vec<u8> {
+pub fn envelope(plain: &[u8], key: &[u8; 32], iv: &[u8; 16]) -> Vec<u8> {
     use aes::cipher::{BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7};
     use base64::Engine as _;
     let cipher = cbc::Encryptor::<aes::Aes256>::new(key.into(), iv.into());
@@ -371,7 +372,7 @@ async fn a_host_is_asked_one_thing_at_a_time_and_a_feed_never_overlaps_itself() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_answers_are_read_and_nobody_else_is_imitated() {
+async fn f15_compressed_answers_are_read_and_nobody_else_is_imitated() {
     use std::io::Write as _;
     let plain = recorded("tpbank.gold", "chart", 0, None);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

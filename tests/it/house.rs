@@ -101,11 +101,15 @@ impl House {
         let bank = Bank::open().await;
         good_day(&bank, 0);
         script(&bank);
+        Self::of(bank, |bank, store| change(config_text(bank, store))).await
+    }
+
+    /// Over a bank that is set up already, with a configuration of the test's own.
+    pub async fn of(bank: Bank, text: impl FnOnce(&Bank, &Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text = change(config_text(&bank, &folder.path().join("banggia.db")));
+        let text = text(&bank, &folder.path().join("banggia.db"));
         let app = App::start(config(&text), Mode::Live).await.unwrap();
-        let client = client();
-        Self { bank, app, folder, client }
+        Self { bank, app, folder, client: client() }
     }
 
     /// Stops the service and starts it again on the same store and bank.
@@ -115,6 +119,22 @@ impl House {
         let text = change(config_text(&bank, &folder.path().join("banggia.db")));
         let app = App::start(config(&text), Mode::Live).await.unwrap();
         Self { bank, app, folder, client }
+    }
+
+    /// The same with a configuration of the test's own.
+    pub async fn restart_with(self, text: impl FnOnce(&Bank, &Path) -> String) -> Self {
+        let Self { bank, app, folder, client } = self;
+        app.stop().await;
+        let text = text(&bank, &folder.path().join("banggia.db"));
+        let app = App::start(config(&text), Mode::Live).await.unwrap();
+        Self { bank, app, folder, client }
+    }
+
+    /// What is counted so far.
+    pub async fn metrics(&self) -> String {
+        let response = self.client.get(format!("http://{}/metrics", self.app.ops)).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.text().await.unwrap()
     }
 
     /// Waits until every feed has run once.
@@ -164,7 +184,12 @@ impl House {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.send().await.unwrap()
+        let again = request.try_clone().unwrap();
+        match request.send().await {
+            Ok(response) => response,
+            // A connection that was idle for so long on a busy machine that the service closed it.
+            Err(_) => again.send().await.unwrap(),
+        }
     }
 
     pub async fn json(&self, path: &str) -> Value {

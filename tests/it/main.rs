@@ -31,6 +31,7 @@ mod fixtures;
 mod holds;
 mod house;
 mod limits;
+mod matrix;
 mod mutations;
 mod persistence;
 mod replay;

@@ -34,7 +34,7 @@ fn check(feed: &'static Feed, source: &'static Source, bytes: &[u8], how: &str) 
 }
 
 #[test]
-fn every_answer_cut_at_every_97th_byte_is_survived() {
+fn f08_every_answer_cut_at_every_97th_byte_is_survived() {
     let mut cuts = 0;
     for (feed, source, bytes) in answers() {
         for end in (0..bytes.len()).step_by(97) {
@@ -46,7 +46,7 @@ fn every_answer_cut_at_every_97th_byte_is_survived() {
 }
 
 #[test]
-fn random_mutations_never_let_a_figure_outside_its_band_through() {
+fn f23_random_mutations_never_let_a_figure_outside_its_band_through() {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
     };

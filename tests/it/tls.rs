@@ -34,10 +34,22 @@ struct Bank {
 
 impl Bank {
     async fn open(name: &str, expired: bool) -> Self {
+        Self::signed(name, expired, None).await
+    }
+
+    /// Whose authority is not the root itself, but signed by it.
+    async fn issued_by(root: &Issuer<'_, KeyPair>) -> Self {
+        Self::signed("localhost", false, Some(root)).await
+    }
+
+    async fn signed(name: &str, expired: bool, root: Option<&Issuer<'_, KeyPair>>) -> Self {
         let authority_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = params.self_signed(&authority_key).unwrap();
+        let authority = match root {
+            None => params.self_signed(&authority_key).unwrap(),
+            Some(root) => params.signed_by(&authority_key, root).unwrap(),
+        };
         let issuer = Issuer::new(params, authority_key);
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -130,12 +142,100 @@ async fn f20_a_certificate_of_an_unknown_issuer_a_wrong_name_or_past_its_day_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ca_file_mends_an_unknown_issuer() {
+async fn f20_a_ca_file_mends_an_unknown_issuer() {
     let bank = Bank::open("localhost", false).await;
     let settings = format!("allow_private = true\nca_file = \"{}\"\n", bank.authority.display());
     let (house, feed) = bank.served(&settings).await;
     assert_eq!((&feed["status"], feed["reason"].is_null()), (&Value::from("fresh"), true), "{feed}");
+    // The certificate's end is there to be watched.
+    let ends = expiry(&house).await.expect("a certificate was seen");
+    assert!(ends > 1_800_000_000, "{ends}");
     house.app.stop().await;
+}
+
+/// What the metrics say about the certificate of TPBank.
+async fn expiry(house: &House) -> Option<i64> {
+    let name = "banggia_upstream_cert_expiry_timestamp_seconds{feed=\"tpbank.gold\",source=\"chart\"} ";
+    house.metrics().await.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f20_the_end_of_an_expired_certificate_is_counted_although_it_is_refused() {
+    let bank = Bank::open("localhost", true).await;
+    let settings = format!("allow_private = true\nca_file = \"{}\"\n", bank.authority.display());
+    let (house, feed) = bank.served(&settings).await;
+    assert_eq!(source(&feed, "chart")["reason"]["code"], "tls");
+    assert_eq!(expiry(&house).await, Some(1_577_836_800), "2020-01-01");
+    house.app.stop().await;
+}
+
+/// The same faults through every way of asking every source.
+#[tokio::test(flavor = "multi_thread")]
+async fn f20_no_source_trusts_a_stranger_an_old_protocol_or_no_tls_at_all() {
+    use crate::matrix::rig::{Asker, settings, sources};
+    let strangers = [
+        Bank::open("localhost", false).await.address,
+        Bank::open("bank.example", false).await.address,
+        Bank::open("localhost", true).await.address,
+        // TLS 1.0 as the only version: a ServerHello that says so.
+        answering(
+            b"\x16\x03\x01\x00\x2a\x02\x00\x00\x26\x03\x01aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\x00\x00\x2f\x00",
+        )
+        .await,
+        // An alert: protocol version.
+        answering(b"\x15\x03\x01\x00\x02\x02\x46").await,
+        // Plain HTTP.
+        answering(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await,
+    ];
+    let asker = Asker::new();
+    for address in strangers {
+        for (feed, from) in sources() {
+            let settings = settings(&format!("https://localhost:{}/", address.port()), true);
+            for result in asker.ask((feed, from), &settings, std::time::Duration::from_secs(20)).await {
+                assert_eq!(result.unwrap_err().code(), "tls", "{}.{} at {address}", feed.id, from.id);
+            }
+        }
+    }
+}
+
+/// Says the same to everybody who says something first.
+async fn answering(bytes: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(bytes).await;
+                // Until the other side has read it and gone.
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {}
+            });
+        }
+    });
+    address
+}
+
+/// The bank sends its own certificate and not that of the issuer between it and the root.
+#[tokio::test(flavor = "multi_thread")]
+async fn f20_an_incomplete_chain_is_refused_and_mended_by_the_missing_link() {
+    let root_key = KeyPair::generate().unwrap();
+    let mut root_params = CertificateParams::new(Vec::new()).unwrap();
+    root_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root_params.distinguished_name.push(rcgen::DnType::CommonName, "root");
+    let root = root_params.self_signed(&root_key).unwrap();
+    let root_issuer = Issuer::new(root_params, root_key);
+    let bank = Bank::issued_by(&root_issuer).await;
+    for (bundle, wanted) in
+        [(root.pem(), "unavailable"), (std::fs::read_to_string(&bank.authority).unwrap(), "fresh")]
+    {
+        let file = bank.authority.with_extension("bundle.pem");
+        std::fs::write(&file, bundle).unwrap();
+        let (house, feed) =
+            bank.served(&format!("allow_private = true\nca_file = \"{}\"\n", file.display())).await;
+        assert_eq!(feed["status"], wanted, "{feed}");
+        house.app.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

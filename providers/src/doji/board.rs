@@ -163,7 +163,8 @@ fn board(rows: &[&RawValue]) -> Result<Parsed, ParseError> {
     }
     let mut sheet = Rows::new();
     let rows = json::objects(rows, &mut sheet);
-    json::require_columns(&rows, &["materialCode", "type", BUY, SELL])?;
+    // Without the last, rows that the house has switched off could not be told from the others.
+    json::require_columns(&rows, &["materialCode", "type", BUY, SELL, "isActive"])?;
     for row in &rows {
         if row.string("type").as_deref() != Some("G")
             || row.get("isActive").is_some_and(|raw| raw.get() == "false")
