@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use providers::{AsOf, Fx, Gold, Kind, Quote, Reason, Term, VIETNAM, WeightUnit, convert_weight};
 use rust_decimal::{Decimal, dec};
 
-use super::{Case, Finding};
+use super::{Case, Finding, hold::figures};
 use crate::clock;
 
 /// A page out of an old cache looks as new as any other, but for its date.
@@ -187,23 +187,25 @@ pub(super) fn order(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
 /// Raw gold and jewellery of one house go by their purity: the other way round, rows have changed places. Whether
 /// the purer costs more is a fact of physics, whether it costs as much is the house's choice.
 pub(super) fn purity(_: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let figure = |product: &str| {
-        quotes.iter().find_map(|quote| match quote {
-            Quote::Gold(gold) if gold.product == product && gold.place.is_none() => {
-                super::hold::leading(quote).map(|price| (quote.key(), price))
-            }
-            _ => None,
-        })
+    let row = |product: &str| {
+        quotes.iter().find(
+            |quote| matches!(quote, Quote::Gold(gold) if gold.product == product && gold.place.is_none()),
+        )
     };
     LADDERS
         .iter()
         .flat_map(|ladder| ladder.iter().zip(ladder.iter().skip(1)))
         .filter_map(|(purer, other)| {
-            let ((purer, price), (other, less)) = (figure(purer)?, figure(other)?);
-            (price < less).then(|| {
-                let message = format!("{purer} at {price} is cheaper than {other} at {less}");
-                Finding::Answer(Reason::new("purity", message))
-            })
+            let (purer, other) = (row(purer)?, row(other)?);
+            let less = figures(other);
+            // Side by side: what a house pays for one does not compare with what it asks for another.
+            let (side, price, less) = figures(purer).into_iter().find_map(|(side, price)| {
+                let (_, less) = less.iter().find(|(name, less)| *name == side && price < *less)?;
+                Some((side, price, *less))
+            })?;
+            let (purer, other) = (purer.key(), other.key());
+            let message = format!("{purer}: {side} {price} is under {less} of {other}, which is less pure");
+            Some(Finding::Answer(Reason::new("purity", message)))
         })
         .collect()
 }

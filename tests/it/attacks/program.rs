@@ -284,8 +284,14 @@ async fn a22_no_output_of_any_kind_says_a_secret_even_at_trace_level() {
         assert_silent("the log", log.as_bytes(), &forms);
         drop(program);
         assert_silent("feeds", &run(&["feeds", "--config", "b.toml"]), &forms);
-        for file in std::fs::read_dir(folder.path()).unwrap() {
-            let file = file.unwrap().path();
+        // The store, its log, and the answers that were kept as evidence.
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        while let Some(file) = files.pop() {
+            if file.is_dir() {
+                files.extend(std::fs::read_dir(&file).unwrap().map(|file| file.unwrap().path()));
+                continue;
+            }
             let name = file.file_name().unwrap().to_string_lossy().into_owned();
             if name != "b.toml" && name != "key" {
                 assert_silent(&name, &std::fs::read(&file).unwrap(), &forms);
