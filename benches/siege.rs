@@ -174,7 +174,7 @@ impl Client {
 
 fn read_answer(stream: &mut TcpStream) {
     let mut answer = Vec::new();
-    let mut buffer = [0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     while whole(&answer).is_none() {
         let read = stream.read(&mut buffer).unwrap();
         assert!(read > 0, "the good client was let go");
@@ -270,7 +270,7 @@ impl Siege {
         let began = Instant::now();
         let (mut sent, mut buffer, mut rest) = (0_u64, vec![0; 256 << 10], Vec::new());
         loop {
-            let due = began.elapsed().as_micros() as u64 * (RATE / FLOODERS) / 1_000_000;
+            let due = u64::try_from(began.elapsed().as_micros()).unwrap() * (RATE / FLOODERS) / 1_000_000;
             if sent > due {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 continue;

@@ -170,9 +170,12 @@ fn vietnam() -> FixedOffset {
 
 const VIETNAM_SECONDS: i32 = 7 * 3600;
 
+/// Of the solar calendar.
+type MonthDay = (i8, i8);
+
 /// First day of the lunar year and 10th day of its third month, by new moons and solar terms at 105° east (UTC+7).
 /// In 2030 they are a day before China's.
-const LUNAR: &[(i16, (i8, i8), (i8, i8))] = &[
+const LUNAR: &[(i16, MonthDay, MonthDay)] = &[
     (2026, (2, 17), (4, 26)),
     (2027, (2, 6), (4, 16)),
     (2028, (1, 26), (4, 4)),

@@ -310,10 +310,10 @@ async fn f31_a_rate_upside_down_is_held_for_the_operator_or_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f32_a_frozen_feed_goes_stale_though_it_answers_and_its_missed_boards_are_counted() {
-    let others: String = providers::feeds()
-        .filter(|(_, feed)| feed.id != "tpbank.gold")
-        .map(|(_, feed)| format!("[feeds.{}]\nenabled = false\n", feed.id))
-        .collect();
+    let mut others = String::new();
+    for (_, feed) in providers::feeds().filter(|(_, feed)| feed.id != "tpbank.gold") {
+        others.push_str(&format!("[feeds.{}]\nenabled = false\n", feed.id));
+    }
     let house = Simulation::at("2026-09-29T16:00:00+07:00", &others).await;
     house.refresh("tpbank.gold").await;
     let read = quote(&house, "/v1/gold", "tpbank.gold.bar").await;
@@ -352,9 +352,10 @@ async fn f32_a_frozen_feed_goes_stale_though_it_answers_and_its_missed_boards_ar
 #[tokio::test(flavor = "multi_thread")]
 async fn f38_with_everybody_away_states_change_to_the_second_and_every_read_succeeds() {
     // Everything expires within a day here: every passage of every kind in fewer steps.
-    let short: String = providers::feeds()
-        .map(|(_, feed)| format!("[feeds.{}]\nexpire_after = \"20h\"\n", feed.id))
-        .collect();
+    let mut short = String::new();
+    for (_, feed) in providers::feeds() {
+        short.push_str(&format!("[feeds.{}]\nexpire_after = \"20h\"\n", feed.id));
+    }
     let house = Simulation::at("2026-09-29T15:00:00+07:00", &short).await;
     all_once(&house).await;
     for (feed, source) in crate::world::recorded_sources() {
