@@ -10,7 +10,10 @@ use std::{
     io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +55,8 @@ const MAX_PAGE: usize = 64 << 10;
 const PAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// In one run: one try and at most two more.
 const RETRIES: u32 = 2;
+/// Seconds between two clocks that are more than a machine drifts.
+const ODD_CLOCK: i64 = 300;
 const RETRY_FROM_MS: u64 = 500;
 const RETRY_TO_MS: u64 = 8_000;
 /// A source may ask us to wait, but not for ever.
@@ -294,6 +299,8 @@ pub struct Live {
     proxy: Option<Url>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// Once is enough: what goes on shows in the metrics.
+    skew_was_told: AtomicBool,
     names: Arc<dyn Names>,
     /// One answer is unpacked at a time: a decoder's window alone may be of megabytes.
     unpacking: Semaphore,
@@ -314,6 +321,7 @@ impl Live {
             proxy: config.proxy.clone(),
             clock,
             metrics: Arc::default(),
+            skew_was_told: AtomicBool::new(false),
             names: Arc::new(SystemNames),
             unpacking: Semaphore::new(1),
             clients: Mutex::default(),
@@ -439,6 +447,7 @@ impl Live {
         if let Some(ends) = certificate_end(&response) {
             self.metrics.certificate(target.feed, target.source, ends);
         }
+        self.compare_clocks(target, response.headers());
         let size: usize =
             response.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if size > MAX_HEADERS {
@@ -481,6 +490,24 @@ impl Live {
     }
 
     /// What status and headers say by themselves. Other statuses than 200 may be a firewall's, by their page.
+    /// A source whose clock is far from ours: one of the two is wrong, and ages are reckoned by ours.
+    fn compare_clocks(&self, target: Target<'_>, headers: &HeaderMap) {
+        // A cache's copy says how long it has had it.
+        let age = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.trim().parse::<i64>().ok());
+        let Some(date) = headers.get(header::DATE).and_then(http_date) else { return };
+        let theirs = date.as_second().saturating_add(age.unwrap_or(0));
+        let skew = theirs.saturating_sub(self.clock.now().as_second());
+        self.metrics.clock_skew(target.feed, target.source, skew);
+        if skew.abs() > ODD_CLOCK && !self.skew_was_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                feed = target.feed,
+                source = target.source,
+                skew,
+                "the source's clock and ours are many seconds apart; is this machine's time right?"
+            );
+        }
+    }
+
     fn refuse_status(&self, response: &Response) -> Result<(), Outcome> {
         let status = response.status();
         if status == StatusCode::OK {

@@ -53,6 +53,7 @@ pub struct Metrics {
     durations: Family<OfSource, Histogram, fn() -> Histogram>,
     successes: Family<OfSource, Gauge>,
     certificates: Family<OfSource, Gauge>,
+    skews: Family<OfSource, Gauge>,
     holds: Family<OfFeed, Gauge>,
     missed_publishes: Family<OfFeed, Gauge>,
     store: Arc<StoreHealth>,
@@ -75,6 +76,7 @@ impl Metrics {
             durations: Family::new_with_constructor(durations),
             successes: Family::default(),
             certificates: Family::default(),
+            skews: Family::default(),
             holds: Family::default(),
             missed_publishes: Family::default(),
             store: Arc::default(),
@@ -100,6 +102,8 @@ impl Metrics {
             Unit::Seconds,
             metrics.certificates.clone(),
         );
+        let skew = "How far the clock of a source is ahead of ours, by its last answer";
+        registry.register_with_unit("clock_skew", skew, Unit::Seconds, metrics.skews.clone());
         registry.register("quote_holds", "Candidates held beside what is served", metrics.holds.clone());
         let missed = "Working days on which a new board was due and did not come";
         registry.register("missed_publishes", missed, metrics.missed_publishes.clone());
@@ -121,6 +125,11 @@ impl Metrics {
     /// The end of the certificate that a source showed, whether or not it was accepted.
     pub fn certificate(&self, feed: &'static str, source: &'static str, ends: i64) {
         self.certificates.get_or_create(&OfSource { feed, source }).set(ends);
+    }
+
+    /// How many seconds the clock of a source is ahead of ours.
+    pub fn clock_skew(&self, feed: &'static str, source: &'static str, seconds: i64) {
+        self.skews.get_or_create(&OfSource { feed, source }).set(seconds);
     }
 
     /// How many candidates of a feed are held.
@@ -197,6 +206,7 @@ mod tests {
         metrics.fetched("bidv.fx", "board", "blocked", Duration::from_secs(3));
         metrics.succeeded("bidv.fx", "board", Timestamp::from_second(1_790_670_600).unwrap());
         metrics.certificate("bidv.fx", "board", 1_800_000_000);
+        metrics.clock_skew("bidv.fx", "board", -3600);
         metrics.holds("bidv.fx", 2);
         metrics.missed_publishes("bidv.fx", 1);
         metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
@@ -208,6 +218,7 @@ mod tests {
             "banggia_fetch_duration_seconds_count{feed=\"bidv.fx\",source=\"board\"} 2",
             "banggia_source_last_success_timestamp_seconds{feed=\"bidv.fx\",source=\"board\"} 1790670600",
             "banggia_upstream_cert_expiry_timestamp_seconds{feed=\"bidv.fx\",source=\"board\"} 1800000000",
+            "banggia_clock_skew_seconds{feed=\"bidv.fx\",source=\"board\"} -3600",
             "banggia_quote_holds{feed=\"bidv.fx\"} 2",
             "banggia_missed_publishes{feed=\"bidv.fx\"} 1",
             "banggia_store_errors_total 7",

@@ -584,3 +584,24 @@ async fn a_proxy_is_used_where_one_is_set_and_does_not_open_the_private_network(
     assert_eq!(source(&doji, "xml")["reason"]["code"], "private_address");
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f22_a_source_whose_clock_is_an_hour_off_is_read_and_counted() {
+    let tape = || Reply::ok(recorded("tpbank.gold", "chart", 0, None));
+    let an_hour_ago = jiff::Timestamp::from_second(jiff_now() - 3600).unwrap();
+    let date = an_hour_ago.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let house = House::with(
+        |bank| bank.script(&path("tpbank.gold", "chart"), [tape().with("Date", date)]),
+        |text| text,
+    )
+    .await;
+    house.settled().await;
+    assert_eq!(house.feed("tpbank.gold").await["status"], "fresh");
+    let metrics =
+        crate::house::client().get(format!("http://{}/metrics", house.app.ops)).send().await.unwrap();
+    let text = metrics.text().await.unwrap();
+    let line = text.lines().find(|line| line.starts_with("banggia_clock_skew_seconds{feed=\"tpbank.gold\""));
+    let skew: i64 = line.unwrap_or_else(|| panic!("{text}")).rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((-3700..=-3590).contains(&skew), "{skew}");
+    house.app.stop().await;
+}
