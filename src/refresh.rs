@@ -433,7 +433,10 @@ impl Worker {
                 Ok(gave) => {
                     let (outcome, changed) = self.settle(at, gave).await;
                     self.shop.metrics.fetched(feed, source.id, outcome, took);
-                    self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
+                    // What waits as a whole is no success: nothing of it is served.
+                    if outcome != "held" {
+                        self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
+                    }
                     tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
