@@ -19,11 +19,12 @@ use crate::{
         self, Site,
         serve::{Front, Listener},
     },
+    judge::hold,
     metrics::{Metrics, StoreTrouble},
     refresh::{FirstRound, Order, Request, RunEnd, Shop, Worker},
     replay::{Replay, ReplayError},
     schedule::Ringer,
-    store::{Nature, Store, StoreError},
+    store::{Kept, Nature, Store, StoreError},
 };
 
 /// First fetches are this far apart, and the last one still starts within two seconds.
@@ -32,6 +33,10 @@ const STAGGER: Duration = Duration::from_millis(150);
 const BOARD_QUEUE: usize = 64;
 /// The clock of a replay is looked at this often.
 const REPLAY_TICK: Duration = Duration::from_millis(200);
+/// The system's clock is compared with one that nobody sets this often.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+/// Seconds by which a clock does not drift in that time.
+const CLOCK_STEP: i64 = 5;
 /// Buckets of clients are looked through this often.
 const TIDY: Duration = Duration::from_mins(1);
 /// A little more than the listeners' own drain.
@@ -92,7 +97,7 @@ pub struct App {
     store: Arc<Store>,
     orders: BTreeMap<&'static str, mpsc::Sender<Request>>,
     updates: mpsc::Sender<Update>,
-    ringer: Option<Ringer>,
+    stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
     stop_board: CancellationToken,
@@ -157,7 +162,7 @@ impl App {
             store: Arc::clone(&store),
             orders: BTreeMap::new(),
             updates: updates.clone(),
-            ringer: None,
+            stop_ringing: CancellationToken::new(),
             stop_listening: CancellationToken::new(),
             stop_working: CancellationToken::new(),
             stop_board: CancellationToken::new(),
@@ -238,9 +243,10 @@ impl App {
             let stop = self.stop_working.clone();
             self.workers.spawn(ring_by_clock(shop.clock.clone(), bells, stop));
         } else if !shop.clock.stands() {
-            let ringer =
-                Ringer::start(bells).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
-            self.ringer = Some(ringer);
+            let ringer = Ringer::start(bells.iter().cloned())
+                .await
+                .map_err(|error| StartError::Scheduler(error.to_string()))?;
+            self.workers.spawn(mind_the_clock(ringer, bells, shop.clock.clone(), self.stop_ringing.clone()));
         }
         Ok(())
     }
@@ -287,9 +293,7 @@ impl App {
 
     /// Stops in order.
     pub async fn stop(self) {
-        if let Some(ringer) = self.ringer {
-            ringer.stop().await;
-        }
+        self.stop_ringing.cancel();
         self.stop_listening.cancel();
         self.servers.close();
         if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
@@ -372,11 +376,14 @@ pub async fn load_states(
                 url: config::shown(&own.url),
                 kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
                 last_keys: kept.last_keys,
+                sides: BTreeMap::new(),
                 held: store.held(feed.id, source.id).await?,
                 last: kept.last,
                 trends: BTreeMap::new(),
             });
             if let Some(state) = sources.last_mut() {
+                let last = |kept: &Kept| hold::remembered(&kept.quote, kept.previous.as_ref());
+                state.sides = state.kept.iter().map(|(key, kept)| (key.clone(), last(kept))).collect();
                 load_trends(state, feed.id, store, now).await?;
             }
         }
@@ -454,6 +461,42 @@ async fn tidy_buckets(site: Arc<Site>, stop: CancellationToken) {
     while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
         site.limiter.tidy();
     }
+}
+
+/// Rings until `stop`. The scheduler sleeps until what the system's clock called the next run: when that clock is set, it
+/// begins anew, and every feed is asked, whose times may have come to lie in the future.
+async fn mind_the_clock(
+    mut ringer: Ringer,
+    bells: Vec<(crate::schedule::Schedule, Arc<Notify>)>,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    let mut last = (tokio::time::Instant::now(), clock.now());
+    while tokio::time::timeout(CLOCK_LOOK, stop.cancelled()).await.is_err() {
+        let now = (tokio::time::Instant::now(), clock.now());
+        let passed = i64::try_from(now.0.duration_since(last.0).as_secs()).unwrap_or(i64::MAX);
+        let off = now.1.as_second().saturating_sub(last.1.as_second()).saturating_sub(passed);
+        last = now;
+        if off.abs() < CLOCK_STEP {
+            continue;
+        }
+        tracing::warn!(
+            seconds = off,
+            "the clock was set; every feed is asked, and due runs are reckoned anew"
+        );
+        ringer.stop().await;
+        ringer = loop {
+            match Ringer::start(bells.iter().cloned()).await {
+                Ok(ringer) => break ringer,
+                Err(error) => tracing::error!(%error, "the scheduler does not start"),
+            }
+            if tokio::time::timeout(CLOCK_LOOK, stop.cancelled()).await.is_ok() {
+                return;
+            }
+        };
+        bells.iter().for_each(|(_, bell)| bell.notify_one());
+    }
+    ringer.stop().await;
 }
 
 /// Rings by the clock of a replay, which the scheduler does not know.

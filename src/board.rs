@@ -166,6 +166,8 @@ pub struct SourceState {
     pub kept: BTreeMap<String, Kept>,
     /// Keys of its last accepted answer.
     pub last_keys: Vec<String>,
+    /// The last good figure of each side, by key: a side that is not quoted for a while is not forgotten.
+    pub sides: BTreeMap<String, Quote>,
     /// Values that wait for confirmation, by key.
     pub held: BTreeMap<String, Held>,
     /// How the last attempt ended.
@@ -789,6 +791,7 @@ mod tests {
             url: String::new(),
             kept,
             last_keys: vec!["USD".to_owned()],
+            sides: BTreeMap::new(),
             held: BTreeMap::new(),
             last: None,
             trends: BTreeMap::new(),

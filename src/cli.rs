@@ -376,8 +376,7 @@ async fn probe(options: &Probe) -> Result<ExitCode, Failure> {
     };
     let (source, result) = match &options.file {
         Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+            let bytes = saved_answer(path)?;
             let note = Note::beside(path);
             read_saved(feed, &sources, (&bytes, note.as_ref()), &config, now)
         }
@@ -419,6 +418,20 @@ fn instant(text: &str) -> Result<Timestamp, Failure> {
     text.parse::<Timestamp>().ok().or_else(day).ok_or_else(|| {
         Failure::usage(format!("--now \"{text}\" is neither an instant such as 2026-09-30T10:05:00+07:00 nor a day such as 2026-09-30"))
     })
+}
+
+/// A saved answer, as large as an answer may be.
+fn saved_answer(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    use std::io::Read as _;
+    const MOST: u64 = 8 << 20;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MOST + 1).read_to_end(&mut bytes))
+        .map_err(|error| Failure::usage(format!("{} cannot be read: {error}", path.display())))?;
+    if bytes.len() as u64 > MOST {
+        return Err(Failure::usage(format!("{} is larger than 8 MB, which no answer is", path.display())));
+    }
+    Ok(bytes)
 }
 
 type Judged = Result<(Sheet, Judgement), Vec<Reason>>;

@@ -42,6 +42,12 @@ impl Clock {
         Self { offset: Arc::new(AtomicI64::new(start.as_second())), stands: true }
     }
 
+    /// Whether it is the machine's own.
+    #[must_use]
+    pub fn is_systems(&self) -> bool {
+        !self.stands && self.offset.load(Ordering::Relaxed) == 0
+    }
+
     /// Whether it is moved by hand only.
     #[must_use]
     pub const fn stands(&self) -> bool {

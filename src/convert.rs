@@ -488,6 +488,7 @@ mod tests {
             url: String::new(),
             kept: rates.iter().map(kept).collect(),
             last_keys: Vec::new(),
+            sides: std::collections::BTreeMap::new(),
             held: std::collections::BTreeMap::new(),
             last: None,
             trends: std::collections::BTreeMap::new(),

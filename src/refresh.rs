@@ -48,6 +48,8 @@ const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
+/// Seconds by which a machine's clock does not move by itself.
+const ODD_STEP: i64 = 60;
 /// From this many failures in a row on, one single try per back-off.
 const SINGLE_TRIES_FROM: u32 = 5;
 
@@ -152,6 +154,8 @@ pub struct Worker {
     /// When the last good run began.
     good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
+    /// When the last run was, by a clock that nobody sets and by ours.
+    last_run: (tokio::time::Instant, Timestamp),
     /// What other houses quoted for the same quantity when a figure was last good, by key.
     anchors: HashMap<String, Anchors>,
 }
@@ -232,8 +236,10 @@ impl Worker {
         let (sender, orders) = mpsc::channel(4);
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
         let anchors = HashMap::new();
+        let last_run = (tokio::time::Instant::now(), shop.clock.now());
+        let (run, good_since) = (0, None);
         let worker =
-            Self { shop, config, state, bell, orders, offset, run: 0, good_since: None, memory, anchors };
+            Self { shop, config, state, bell, orders, offset, run, good_since, memory, last_run, anchors };
         (worker, sender)
     }
 
@@ -244,7 +250,7 @@ impl Worker {
         }
         self.tell();
         // What others quoted when this feed was last good: at the start nobody has moved yet.
-        self.drop_anchor(&self.keys());
+        self.drop_anchor(&self.keys(), true);
         let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
         let mut fresh_start = first.is_some();
         loop {
@@ -321,6 +327,7 @@ impl Worker {
     /// One run; `None`: stopped in its middle.
     async fn run_until(&mut self, stop: &CancellationToken) -> Option<RunEnd> {
         let began = self.shop.clock.now();
+        self.mind_the_clock(began);
         self.no_future(began);
         let end = tokio::select! {
             () = stop.cancelled() => return None,
@@ -331,6 +338,21 @@ impl Worker {
             self.good_since = Some(began);
         }
         Some(end)
+    }
+
+    /// A clock that was set leaves no time that can be reckoned with: what waits for confirmation begins anew. A clock
+    /// of a replay or a test is moved on purpose.
+    fn mind_the_clock(&mut self, now: Timestamp) {
+        let instant = tokio::time::Instant::now();
+        let (then, wall) = std::mem::replace(&mut self.last_run, (instant, now));
+        let passed = i64::try_from(instant.duration_since(then).as_secs()).unwrap_or(i64::MAX);
+        let off = now.as_second().saturating_sub(wall.as_second()).saturating_sub(passed);
+        if off.abs() > ODD_STEP && self.shop.clock.is_systems() {
+            for held in self.state.sources.iter_mut().flat_map(|source| source.held.values_mut()) {
+                held.since = now;
+                held.polls = 0;
+            }
+        }
     }
 
     /// When the clock was set back, times from what was the future would keep values fresh and sources waiting.
@@ -632,12 +654,11 @@ impl Worker {
         let now = self.shop.clock.now();
         let snapshot = self.shop.snapshot.load();
         let own = self.state.feed.id == "vietcombank.fx";
-        let empty = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let (kept, held, last_keys) = self
-            .state
-            .sources
-            .get(at)
-            .map_or((&empty.0, &empty.1, &empty.2), |state| (&state.kept, &state.held, &state.last_keys));
+        let empty = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (kept, sides, held, last_keys) =
+            self.state.sources.get(at).map_or((&empty.0, &empty.1, &empty.2, &empty.3), |state| {
+                (&state.kept, &state.sides, &state.held, &state.last_keys)
+            });
         // A board that has expired is no yardstick: a bank that changed its board for good must not be locked out.
         let stands = |kept: &&Kept| self.state.rules.freshness(kept.checked_at).status(now) < Status::Expired;
         let board: Vec<&Kept> = last_keys.iter().filter_map(|key| kept.get(key)).collect();
@@ -650,7 +671,10 @@ impl Worker {
             .filter(|served| served.status < Status::Expired)
             .map(|served| (served.kept.quote.key(), served.kept.quote))
             .collect();
-        let own_last = |key: &str| kept.get(key).filter(stands).map(|kept| &kept.quote);
+        let own_last = |key: &str| {
+            let kept = kept.get(key).filter(stands)?;
+            Some(sides.get(key).unwrap_or(&kept.quote))
+        };
         let before = |quote: &Quote| Before {
             own: judge::known(quote, own_last).cloned(),
             served: judge::known(quote, |key| served.get(key)).cloned(),
@@ -716,15 +740,21 @@ impl Worker {
         keys.into_iter().cloned().collect()
     }
 
-    /// Notes what other houses quote now, where these figures are good.
-    fn drop_anchor(&mut self, keys: &[String]) {
+    /// Notes what other houses quote now; `anew`: also of those of which that is known.
+    fn drop_anchor(&mut self, keys: &[String], anew: bool) {
         let snapshot = self.shop.snapshot.load();
         for key in keys {
             let Some(quantity) = self.quantity(key) else { continue };
             let prices = others(&snapshot, &self.state, &quantity)
-                .filter_map(|(feed, served)| Some((feed.state.feed.id, hold::leading(&served.kept.quote)?)))
-                .collect();
-            self.anchors.insert(key.clone(), prices);
+                .filter_map(|(feed, served)| Some((feed.state.feed.id, hold::leading(&served.kept.quote)?)));
+            let anchors = self.anchors.entry(key.clone()).or_default();
+            for (feed, price) in prices {
+                match anchors.iter_mut().find(|(known, _)| *known == feed) {
+                    Some((_, then)) if anew => *then = price,
+                    Some(_) => {}
+                    None => anchors.push((feed, price)),
+                }
+            }
         }
     }
 
@@ -770,8 +800,10 @@ impl Worker {
             dropped,
             held: (state.held != held_before).then(|| state.held.clone()),
         };
-        let good: Vec<String> = kept.iter().map(|(kept, _)| kept.quote.key()).collect();
-        self.drop_anchor(&good);
+        // Since when peers' moves count: since this value came, not since it was last read.
+        for (kept, changed) in &kept {
+            self.drop_anchor(&[kept.quote.key()], *changed);
+        }
         self.keep(attempt, kept, source).await;
         (outcome, changed)
     }
@@ -794,6 +826,7 @@ impl Worker {
                 kept.push(renew(old, &held.quote, held.as_of, now));
             }
             for (kept, _) in &kept {
+                state.sides.insert(key.to_owned(), kept.quote.clone());
                 state.kept.insert(key.to_owned(), kept.clone());
                 state.extend_trend(&kept.quote, kept.changed_at);
             }
@@ -815,7 +848,7 @@ impl Worker {
             dropped: Vec::new(),
             held: Some(state.held.clone()),
         };
-        self.drop_anchor(&[key.to_owned()]);
+        self.drop_anchor(&[key.to_owned()], true);
         self.keep(attempt, kept, source).await;
         RunEnd::Good
     }
@@ -944,6 +977,8 @@ fn take_over(
             let key = quote.key();
             let before = before.get(&key).or_else(|| state.kept.get(&key));
             let (kept, changed) = renew(before, quote, quote.as_of(as_of), now);
+            let last = hold::remembered(quote, state.sides.get(&key));
+            state.sides.insert(key.clone(), last);
             state.kept.insert(key, kept.clone());
             (kept, changed)
         })

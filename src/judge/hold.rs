@@ -133,38 +133,66 @@ fn is_over(kind: Kind, limit: Decimal, from: Decimal, to: Decimal) -> bool {
     }
 }
 
-/// The sides over the limit against one earlier row.
-fn over(limit: Decimal, from: &Quote, to: &Quote) -> Vec<Step> {
-    let before = figures(from);
-    figures(to)
+/// The sides over the limit. Against the same source's own last figure of that side; who agrees with what is served has
+/// not jumped either. Where the source has none of its own, it is a first value, and only a known slip against
+/// what is served holds it.
+fn over(limit: Decimal, before: &Before, quote: &Quote) -> Vec<Step> {
+    let of = |earlier: Option<&Quote>, side: &str| {
+        let figures = earlier.map(figures).unwrap_or_default();
+        figures.into_iter().find(|(name, _)| *name == side).map(|(_, figure)| figure)
+    };
+    let kind = quote.kind();
+    figures(quote)
         .into_iter()
-        .filter_map(|(side, to_figure)| {
-            let (_, from_figure) = before.iter().find(|(name, _)| *name == side)?;
-            let step = Step { side, from: *from_figure, to: to_figure };
-            // A small rate slips within any limit in points.
-            let slips = to.kind() == Kind::Deposit && step.slip(Kind::Deposit).is_some();
-            (slips || is_over(to.kind(), limit, *from_figure, to_figure)).then_some(step)
+        .filter_map(|(side, to)| {
+            let (own, served) = (of(before.own.as_ref(), side), of(before.served.as_ref(), side));
+            let step = |from: Decimal| Step { side, from, to };
+            let slips = |from: Decimal| step(from).slip(kind).is_some() || step(from).is_inverted(kind);
+            let is_over = |from: Decimal| {
+                // A small rate slips within any limit in points.
+                is_over(kind, limit, from, to) || (kind == Kind::Deposit && slips(from))
+            };
+            match (own, served) {
+                (Some(own), served) => (is_over(own) && served.is_none_or(is_over)).then(|| step(own)),
+                (None, Some(served)) => (is_over(served) && slips(served)).then(|| step(served)),
+                (None, None) => None,
+            }
         })
         .collect()
 }
 
-/// Gold 5 %, currencies 3 %, rates 1.5 points, unless the configuration says otherwise: against the last good value
-/// of the same source and against what is served; who agrees with either has not jumped.
+/// Gold 5 %, currencies 3 %, rates 1.5 points, unless the configuration says otherwise.
 pub(super) fn jump(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
     quotes
         .iter()
         .filter_map(|quote| {
             let before = (case.before)(quote);
-            let steps: Vec<Vec<Step>> = [before.own.as_ref(), before.served.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|earlier| over(case.max_jump, earlier, quote))
-                .collect();
-            // Agreement with one of them is enough.
-            let steps = steps.into_iter().min_by_key(Vec::len).filter(|steps| !steps.is_empty())?;
-            Some(judged_step(case, &before, quote, &steps))
+            let steps = over(case.max_jump, &before, quote);
+            (!steps.is_empty()).then(|| judged_step(case, &before, quote, &steps))
         })
         .collect()
+}
+
+/// A row with the sides that it lacks taken from an earlier one: the last figure of each side.
+#[must_use]
+pub fn remembered(quote: &Quote, earlier: Option<&Quote>) -> Quote {
+    let mut quote = quote.clone();
+    match (&mut quote, earlier) {
+        (Quote::Gold(gold), Some(Quote::Gold(earlier)))
+            if (gold.unit, &gold.currency) == (earlier.unit, &earlier.currency) =>
+        {
+            gold.buy = gold.buy.or(earlier.buy);
+            gold.sell = gold.sell.or(earlier.sell);
+        }
+        (Quote::Fx(fx), Some(Quote::Fx(earlier))) if fx.per == earlier.per => {
+            fx.buy_cash = fx.buy_cash.or(earlier.buy_cash);
+            fx.buy_transfer = fx.buy_transfer.or(earlier.buy_transfer);
+            fx.sell = fx.sell.or(earlier.sell);
+            fx.sell_cash = fx.sell_cash.or(earlier.sell_cash);
+        }
+        _ => {}
+    }
+    quote
 }
 
 fn judged_step(case: &Case<'_>, before: &Before, quote: &Quote, steps: &[Step]) -> Finding {
@@ -250,46 +278,50 @@ pub(super) fn flat(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
         .collect()
 }
 
-/// A currency that has the figures of another one.
+/// A currency that has the figures of another one: what it is bought and what it is sold at.
 pub(super) fn copied_row(case: &Case<'_>, quotes: &[Quote]) -> Vec<Finding> {
-    let telling = |quote: &Quote| {
-        let figures = figures(quote);
-        figures.len() >= 2 && figures.iter().any(|(_, figure)| significant_digits(*figure) >= 4)
-    };
     quotes
         .iter()
         .filter_map(|quote| {
-            let Quote::Fx(fx) = quote else { return None };
-            if !telling(quote) {
-                return None;
-            }
-            let twin = quotes.iter().find(|other| {
-                matches!(other, Quote::Fx(other) if other.currency != fx.currency)
-                    && figures(other) == figures(quote)
+            let (twin, shared) = quotes.iter().find_map(|other| {
+                let shared = shared(quote, other);
+                is_telling(&shared).then_some((other, shared))
             })?;
             let key = quote.key();
-            let before = (case.before)(quote);
-            let known = before.own.as_ref().or(before.served.as_ref());
-            let twin_is_known = {
-                let before = (case.before)(twin);
-                before.own.or(before.served).is_some()
+            let known = |quote: &Quote| {
+                let before = (case.before)(quote);
+                before.own.or(before.served)
             };
-            let is_copy = match known {
-                Some(known) => !shares_a_figure(known, quote),
-                // Of two that nobody knows, either may be the copy.
-                None => !twin_is_known || case.last.is_empty() || known.is_none(),
+            let is_copy = match known(quote) {
+                // What it had itself is its own.
+                Some(known) => !shared.iter().any(|figure| figures(&known).contains(figure)),
+                // Of two that nobody knows either may be the copy.
+                None => true,
             };
             is_copy.then(|| {
-                let message = format!("{key} has exactly the figures of {}", twin.key());
+                let message = format!("{key} has the figures of {}", twin.key());
                 Finding::Hold { key, reasons: vec![Reason::new("copied_row", message)], operator_only: true }
             })
         })
         .collect()
 }
 
-fn shares_a_figure(one: &Quote, other: &Quote) -> bool {
-    let other = figures(other);
-    figures(one).iter().any(|figure| other.contains(figure))
+/// The figures that two currencies have in common, side by side.
+fn shared(one: &Quote, other: &Quote) -> Vec<(&'static str, Decimal)> {
+    match (one, other) {
+        (Quote::Fx(a), Quote::Fx(b)) if a.currency != b.currency => {
+            let theirs = figures(other);
+            figures(one).into_iter().filter(|figure| theirs.contains(figure)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A buying and a selling price, of which one has digits enough that chance does not make them equal.
+fn is_telling(shared: &[(&'static str, Decimal)]) -> bool {
+    shared.iter().any(|(side, _)| side.starts_with("buy"))
+        && shared.iter().any(|(side, _)| side.starts_with("sell"))
+        && shared.iter().any(|(_, figure)| significant_digits(*figure) >= 4)
 }
 
 fn significant_digits(figure: Decimal) -> usize {

@@ -382,3 +382,26 @@ fn one_region_that_waits_takes_the_other_with_it_where_they_were_one() {
     assert_eq!((verdict, held.len()), (Verdict::Hold, 2));
     assert!(reasons.contains(&"region".to_owned()), "{reasons:?}");
 }
+
+#[test]
+fn a_copy_is_told_by_buying_and_selling_price_whatever_the_cash_price_says() {
+    let first = [USD(), fx("EUR", Some(dec!(29000)), Some(dec!(29300)), Some(dec!(30200)))];
+    let pound = fx("GBP", Some(dec!(34300)), Some(dec!(34634)), Some(dec!(35743)));
+    let copied = fx("EUR", Some(dec!(29000)), Some(dec!(34634)), Some(dec!(35743)));
+    let (verdict, held, reasons) = after(
+        "vietcombank.fx",
+        &[first.as_slice(), std::slice::from_ref(&pound)].concat(),
+        vec![USD(), pound, copied],
+        dec!(3),
+    );
+    assert_eq!((verdict, held), (Verdict::Hold, vec!["EUR".to_owned()]));
+    assert!(reasons.contains(&"copied_row".to_owned()), "{reasons:?}");
+}
+
+#[test]
+fn a_side_that_was_not_quoted_for_a_while_is_remembered() {
+    let whole = fx("USD", Some(dec!(25850)), Some(dec!(25880)), Some(dec!(26260)));
+    let without = fx("USD", Some(dec!(25850)), Some(dec!(25880)), None);
+    assert_eq!(hold::remembered(&without, Some(&whole)), whole);
+    assert_eq!(hold::remembered(&whole, Some(&without)), whole);
+}

@@ -516,3 +516,40 @@ async fn f38_with_everybody_away_no_read_of_very_many_fails() {
     assert!(read >= reads);
     house.app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f23_a_side_that_is_absent_for_a_while_is_measured_by_its_last_figure() {
+    let house = Simulation::at(DAY, "").await;
+    all_once(&house).await;
+    let good = quote(&house, "/v1/fx", "vietcombank.fx.EUR").await;
+    let with = |cash: &str, transfer: &str, sell: &str| {
+        let (cash, transfer, sell) = (cash.to_owned(), transfer.to_owned(), sell.to_owned());
+        changed("vietcombank.fx", "json", 0, move |text| {
+            let at = text.find("\"EUR\"").unwrap();
+            let start = text[..at].rfind('{').unwrap();
+            let end = start + text[start..].find('}').unwrap() + 1;
+            let row = format!(
+                "{{\"currencyName\":\"EURO\",\"currencyCode\":\"EUR\",\"cash\":\"{cash}\",\"transfer\":\"{transfer}\",\"sell\":\"{sell}\"}}"
+            );
+            format!("{}{row}{}", &text[..start], &text[end..])
+        })
+    };
+    let side = |name: &str| good[name].as_str().unwrap().to_owned();
+    let scaled = |name: &str| (side(name).parse::<Decimal>().unwrap() * dec!(1.2057)).round_dp(2).to_string();
+    let steps = [
+        with(&side("buy_cash"), &side("buy_transfer"), "-"),
+        with("-", "-", &scaled("sell")),
+        with(&scaled("buy_cash"), &scaled("buy_transfer"), &scaled("sell")),
+    ];
+    for (nth, step) in steps.into_iter().enumerate() {
+        house.world.says("vietcombank.fx", "json", step);
+        for _ in 0..4 {
+            poll(&house, "vietcombank.fx", 5).await;
+            let now = quote(&house, "/v1/fx", "vietcombank.fx.EUR").await;
+            for name in ["buy_cash", "buy_transfer", "sell"] {
+                assert!(now[name] == good[name] || now[name].is_null(), "step {nth}: {name} {}", now[name]);
+            }
+        }
+    }
+    house.app.stop().await;
+}
