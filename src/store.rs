@@ -5,6 +5,7 @@ mod backup;
 mod held;
 mod inspect;
 mod lock;
+mod log;
 mod recover;
 mod rows;
 mod write;

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{
     MIGRATIONS, Nature, PATIENCE, Published, StoreError, backup, beside,
     inspect::{Depth, Trouble, garbage_log, inspect, is_ours, trouble},
-    stamp,
+    log, stamp,
 };
 use crate::clock::Clock;
 
@@ -50,7 +50,7 @@ pub struct Recovery {
     pub why: String,
     /// Where it is now; its log and index beside it.
     pub set_aside: PathBuf,
-    /// The backup that took its place; `None`: an empty store.
+    /// The backup that took its place, or the store itself as far as it could be read; `None`: an empty store.
     pub from: Option<PathBuf>,
 }
 
@@ -76,6 +76,9 @@ impl Place {
         {
             self.set_log_aside(&log);
         }
+        if let Some(frame) = log::damaged_frame(&self.file).filter(|_| ours()) {
+            return self.open_behind_damage(known, frame).await;
+        }
         match self.attempt(known).await {
             Ok(pool) => Ok((pool, None)),
             Err(Trouble::Refused(error)) => Err(error),
@@ -88,6 +91,50 @@ impl Place {
                 Ok((pool, Some(recovery)))
             }
         }
+    }
+
+    /// A log that is damaged in its middle: SQLite will forget what is behind the damage. A copy of all of it is kept; what
+    /// can be played is served, unless a backup is newer.
+    async fn open_behind_damage(
+        &self,
+        known: bool,
+        frame: usize,
+    ) -> Result<(SqlitePool, Option<Recovery>), StoreError> {
+        let why = format!("its log is damaged at frame {frame}, with whole transactions behind that");
+        if self.on_corrupt == OnCorrupt::Fail {
+            return Err(StoreError::Damaged(self.name(), why));
+        }
+        let at = Clock::system().now();
+        let aside = beside(&self.file, &format!(".corrupt-{}", stamp(at)));
+        for part in ["", "-wal"] {
+            if let Err(error) = std::fs::copy(beside(&self.file, part), beside(&aside, part)) {
+                return Err(StoreError::ReadOnly(
+                    self.name(),
+                    format!("{why}, and cannot be copied: {error}"),
+                ));
+            }
+        }
+        let Ok(pool) = self.attempt(known).await else {
+            let (pool, recovery) = self.recover(why).await?;
+            return Ok((pool, Some(recovery)));
+        };
+        let played = newest(&pool).await;
+        if let Some(backup) = backup::list(&self.file).first()
+            && newest_of(backup).await > played
+        {
+            pool.close().await;
+            let (pool, recovery) = self.recover(why).await?;
+            return Ok((pool, Some(recovery)));
+        }
+        let floor = Published { version: at.as_second(), generated_at: at, hash: String::new() };
+        super::write::publish(&pool, &[("recovery".to_owned(), floor)]).await?;
+        tracing::error!(
+            "the store {} was damaged ({why}): a copy is kept as {}, and the service starts from what is before the damage",
+            self.name(),
+            aside.display()
+        );
+        let from = Some(self.file.clone());
+        Ok((pool, Some(Recovery { at, why, set_aside: aside, from })))
     }
 
     /// Sets the store aside and opens the newest backup that is whole, or an empty one.
@@ -198,6 +245,19 @@ impl Place {
             Err(error) => tracing::error!(%error, "the damaged log {} cannot be set aside", log.display()),
         }
     }
+}
+
+/// The last attempt that a store knows of, in Unix seconds.
+async fn newest(pool: &SqlitePool) -> Option<i64> {
+    sqlx::query_scalar("SELECT max(attempted_at) FROM source").fetch_one(pool).await.ok().flatten()
+}
+
+async fn newest_of(backup: &Path) -> Option<i64> {
+    let options = SqliteConnectOptions::new().filename(backup).read_only(true).immutable(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.ok()?;
+    let newest = newest(&pool).await;
+    pool.close().await;
+    newest
 }
 
 /// One connection for writing; it stays open.

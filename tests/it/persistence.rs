@@ -1203,3 +1203,49 @@ async fn p10_backups_are_made_by_the_clock_and_one_put_in_place_is_served() {
     assert_eq!(app.store().recovered(), None);
     app.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p04_a_log_damaged_in_its_middle_is_told_and_what_is_before_the_damage_is_served() {
+    let first = house::House::on_a_good_day().await;
+    for nth in [1, 0, 1, 0] {
+        house::good_day(&first.bank, nth);
+        for (_, feed) in providers::feeds() {
+            first.refresh(feed.id).await;
+        }
+    }
+    let version = first.json("/v1/board").await["version"].as_i64().unwrap();
+    // As `kill -9` would leave it.
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(first.folder.path()).unwrap().map(|file| file.unwrap().path()) {
+        if file.is_file() && !file.to_string_lossy().ends_with("-shm") {
+            std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let store = folder.path().join("banggia.db");
+    let log = folder.path().join("banggia.db-wal");
+    let text = house::config_text(&first.bank, &store);
+    let bank = first.bank.clone();
+    first.app.stop().await;
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() * 2 / 3;
+    bytes[middle] ^= 1;
+    std::fs::write(&log, &bytes).unwrap();
+    for (_, feed) in providers::feeds() {
+        for source in feed.sources {
+            bank.script(&house::path(feed.id, source.id), [crate::bank::Reply::status(503)]);
+        }
+    }
+    let app = App::start(house::config(&text), Mode::Live).await.unwrap();
+    let recovery = app.store().recovered().expect("it is told");
+    assert!(recovery.why.contains("log is damaged"), "{recovery:?}");
+    assert_eq!(
+        std::fs::read(format!("{}-wal", recovery.set_aside.display())).unwrap(),
+        bytes,
+        "nothing is lost"
+    );
+    let board = app.snapshot().load_full();
+    let quotes: usize = board.feeds.iter().map(|feed| feed.quotes.len()).sum();
+    assert!(quotes > 60, "{quotes}");
+    assert!(board.version > version, "versions do not go back: {} after {version}", board.version);
+    app.stop().await;
+}
