@@ -494,7 +494,9 @@ async fn mind_the_clock(
                 return;
             }
         };
-        bells.iter().for_each(|(_, bell)| bell.notify_one());
+        for (_, bell) in &bells {
+            bell.notify_one();
+        }
     }
     ringer.stop().await;
 }
