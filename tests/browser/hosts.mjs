@@ -103,6 +103,10 @@ describe('host pages', () => {
           await page.goto(record.origin);
           await page.waitForFunction(() => !document.querySelector('iframe').hasAttribute('style'));
           await assertFrames(page, [kind]);
+          // A frame that becomes visible may be drawn anew and tells its height once more.
+          const room = async () => Math.max(await page.frames()[1].evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height)), 200);
+          const given = () => page.evaluate(() => document.querySelector('iframe').clientHeight);
+          for (let look = 0; look < 100 && await given() !== await room(); look += 1) await page.evaluate(() => new Promise(requestAnimationFrame));
           const { height, width, quote, seen } = await page.evaluate(() => {
             const frame = document.querySelector('iframe');
             return { height: frame.clientHeight, width: frame.clientWidth, quote: document.querySelector('blockquote').checkVisibility(), seen: frame.checkVisibility({ visibilityProperty: true }) };

@@ -165,7 +165,8 @@ describe('every way in, in every state', { concurrency: 2 }, () => {
       const { code, asked } = await snippet(cell);
       await page.goto(newspaper(code, { column: COLUMN[width], lang, ground: HOST_GROUND[scheme] }));
       const tree = await shown(page, way);
-      await isQuiet(page, seen, asked.map(decoded));
+      // A tape that moves moves: of its frame the browser sometimes reports the beginning, which nobody sees.
+      await isQuiet(page, seen, asked.map(decoded), state === 'moving' ? 0.005 : 0);
       await shot(page, `host-${way}-${stem(cell)}-${width}-${scheme}`);
       if (!tree) return;
       const promised = pageOf(cell).heights[COLUMN[width]];
