@@ -7,6 +7,7 @@ use crate::{
     Answer, AsOf, Ask, Parsed, Request,
     error::ParseError,
     html::{self, Table},
+    json::clip,
     number::{self, NumberFormat},
     quote::{Channel, Term},
     request,
@@ -52,7 +53,9 @@ fn parse(answer: &Answer<'_>, expected: &'static str, reading: Reading) -> Resul
             .iter()
             .filter_map(|table| table.rows.first())
             .take(4)
-            .map(|row| row.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(" | "))
+            .map(|row| {
+                row.iter().take(6).map(|cell| text::name(&clip(cell, 30))).collect::<Vec<_>>().join(" | ")
+            })
             .collect();
         return Err(match other {
             ParseError::NotExpectedContent { .. } if !headings.is_empty() => ParseError::Schema(format!(
