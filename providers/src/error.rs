@@ -5,12 +5,17 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::json::clip;
+
+/// Characters of a reason.
+const LONGEST: usize = 600;
+
 /// A stable code and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// `out_of_band`, `not_expected_content`, …
     pub code: Cow<'static, str>,
-    /// English; says what was found and what was expected.
+    /// English; says what was found and what was expected. One line.
     pub message: String,
 }
 
@@ -18,7 +23,10 @@ impl Reason {
     /// A reason.
     #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), message: message.into() }
+        let message: String = message.into();
+        // Sources are quoted in reasons, and reasons stand in logs, documents and pages: one line, of a length to read.
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        Self { code: Cow::Borrowed(code), message: clip(&message, LONGEST).chars().map(visible).collect() }
     }
 }
 

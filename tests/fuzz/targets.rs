@@ -361,7 +361,7 @@ fn adapter(feed: &Feed, source: &Source, bytes: &[u8]) {
         assert!(text.chars().count() <= 1000 && !text.contains(char::is_control), "{text:?}");
     };
     match bands::parsed(source, bytes, &secrets()) {
-        Err(error) => line(&error.to_string()),
+        Err(error) => line(&error.reason().message),
         Ok(Parsed::Follow(request)) => {
             assert_eq!(request.url.origin(), source.base().unwrap().origin(), "{}", request.url);
         }
