@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     board::{self, Board, FeedState, Rules, Shared, SourceState, Standing, Update},
-    clock::{Clock, later},
+    clock::{Clock, Watch, later},
     config::{self, Config},
     evidence::Evidence,
     fetch::{Fetcher, Live, Transport},
@@ -471,12 +471,9 @@ async fn mind_the_clock(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    let mut last = (tokio::time::Instant::now(), clock.now());
+    let mut watch = Watch::new(&clock);
     while tokio::time::timeout(CLOCK_LOOK, stop.cancelled()).await.is_err() {
-        let now = (tokio::time::Instant::now(), clock.now());
-        let passed = i64::try_from(now.0.duration_since(last.0).as_secs()).unwrap_or(i64::MAX);
-        let off = now.1.as_second().saturating_sub(last.1.as_second()).saturating_sub(passed);
-        last = now;
+        let off = watch.step(&clock);
         if off.abs() < CLOCK_STEP {
             continue;
         }

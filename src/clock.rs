@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, civil::Date};
@@ -81,6 +81,31 @@ impl Clock {
     }
 }
 
+/// Notices that a clock was set, by one that nobody sets.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch {
+    looked: (Instant, Timestamp),
+}
+
+impl Watch {
+    /// From now on.
+    #[must_use]
+    pub fn new(clock: &Clock) -> Self {
+        Self { looked: (Instant::now(), clock.now()) }
+    }
+
+    /// By how many seconds the clock was set since the last look, forth or back; rounding may make it one.
+    pub fn step(&mut self, clock: &Clock) -> i64 {
+        self.compare(Instant::now(), clock.now())
+    }
+
+    fn compare(&mut self, instant: Instant, now: Timestamp) -> i64 {
+        let (then, shown) = std::mem::replace(&mut self.looked, (instant, now));
+        let passed = i64::try_from(instant.saturating_duration_since(then).as_secs()).unwrap_or(i64::MAX);
+        now.as_second().saturating_sub(shown.as_second()).saturating_sub(passed)
+    }
+}
+
 #[allow(clippy::disallowed_methods, reason = "this is the clock")]
 fn system_second() -> i64 {
     Timestamp::now().as_second()
@@ -126,6 +151,22 @@ mod tests {
         clock.advance_to(start);
         assert!(clock.now() >= next);
         assert_eq!(clock.until(start), Duration::ZERO);
+    }
+
+    #[test]
+    fn f22_a_clock_that_is_set_is_noticed_and_one_that_runs_is_not() {
+        let start: Timestamp = "2026-09-29T15:30:00+07:00".parse().unwrap();
+        let (began, clock) = (Instant::now(), Clock::standing_at(start));
+        let mut watch = Watch { looked: (began, start) };
+        let mut look = |seconds: u64, shown: i64| {
+            let now = Timestamp::from_second(start.as_second() + shown).unwrap();
+            watch.compare(began + Duration::from_secs(seconds), now)
+        };
+        assert_eq!([look(1, 1), look(600, 600)], [0, 0]);
+        assert_eq!(look(601, 4201), 3600, "an hour forth");
+        assert_eq!(look(602, 4202), 0, "once");
+        assert_eq!(look(603, 603), -3600, "and back");
+        assert_eq!(Watch::new(&clock).step(&clock), 0);
     }
 
     #[test]

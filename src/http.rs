@@ -9,6 +9,7 @@ pub mod encoded;
 mod gallery;
 pub mod limit;
 mod openapi;
+mod ops;
 mod pages;
 pub mod problem;
 pub mod serve;
@@ -37,13 +38,14 @@ use crate::{
     board::Shared,
     clock::Clock,
     config::{self, Network},
-    metrics::{self, Metrics},
+    metrics::Metrics,
 };
 use cache::CachePolicy;
 use derived::Derived;
 use encoded::Encoded;
 use limit::Limiter;
 pub use openapi::document as openapi;
+pub use ops::ops;
 use pages::Pages;
 pub use problem::Problem;
 #[doc(hidden)]
@@ -150,40 +152,6 @@ pub fn public_with(api: Router<Arc<Site>>, site: Arc<Site>) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
         .layer(from_fn_with_state((Arc::clone(&site), mount), every_answer))
         .with_state(site)
-}
-
-/// The operator's listener: never public, and so behind no proxy's path.
-pub fn ops(site: Arc<Site>) -> Router {
-    let plain = |text: String| {
-        let mut response = text.into_response();
-        response.extensions_mut().insert(CachePolicy::Never);
-        response
-    };
-    Router::new()
-        .route("/livez", get(async move || plain("ok\n".to_owned())))
-        // The first snapshot is published before either listener opens, so whoever can ask is served.
-        .route(
-            "/readyz",
-            get(async move |State(site): State<Arc<Site>>| {
-                plain(format!("ok, version {}\n", site.snapshot.load().version))
-            }),
-        )
-        .route("/metrics", get(counted))
-        // Where the types of its errors lead.
-        .route("/docs/problems/{name}", get(docs::problem))
-        .route("/assets/{name}", get(pages::asset))
-        .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
-        .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
-        .layer(from_fn_with_state((Arc::clone(&site), Arc::from("")), every_answer))
-        .with_state(site)
-}
-
-/// What was counted, for Prometheus and its like.
-async fn counted(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    let Ok(text) = site.metrics.text() else { return Problem::internal(&uri).into_response() };
-    let mut response = ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response();
-    response.extensions_mut().insert(CachePolicy::Never);
-    response
 }
 
 /// Prefixes whose answers may be framed or embedded anywhere; they set their own policy.

@@ -24,7 +24,7 @@ use crate::{
         self, FeedState, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Update,
         most_current,
     },
-    clock::{Clock, later, rfc3339},
+    clock::{Clock, Watch, later, rfc3339},
     config,
     evidence::{Evidence, Note},
     fetch::{self, Body, Exchange, Fetcher, Outcome, Target, Validators},
@@ -154,8 +154,8 @@ pub struct Worker {
     /// When the last good run began.
     good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
-    /// When the last run was, by a clock that nobody sets and by ours.
-    last_run: (tokio::time::Instant, Timestamp),
+    /// Whether the clock was set since the last run.
+    watch: Watch,
     /// What other houses quoted for the same quantity when a figure was last good, by key.
     anchors: HashMap<String, Anchors>,
 }
@@ -236,10 +236,10 @@ impl Worker {
         let (sender, orders) = mpsc::channel(4);
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
         let anchors = HashMap::new();
-        let last_run = (tokio::time::Instant::now(), shop.clock.now());
+        let watch = Watch::new(&shop.clock);
         let (run, good_since) = (0, None);
         let worker =
-            Self { shop, config, state, bell, orders, offset, run, good_since, memory, last_run, anchors };
+            Self { shop, config, state, bell, orders, offset, run, good_since, memory, watch, anchors };
         (worker, sender)
     }
 
@@ -343,10 +343,7 @@ impl Worker {
     /// A clock that was set leaves no time that can be reckoned with: what waits for confirmation begins anew. A clock
     /// of a replay or a test is moved on purpose.
     fn mind_the_clock(&mut self, now: Timestamp) {
-        let instant = tokio::time::Instant::now();
-        let (then, wall) = std::mem::replace(&mut self.last_run, (instant, now));
-        let passed = i64::try_from(instant.duration_since(then).as_secs()).unwrap_or(i64::MAX);
-        let off = now.as_second().saturating_sub(wall.as_second()).saturating_sub(passed);
+        let off = self.watch.step(&self.shop.clock);
         if off.abs() > ODD_STEP && self.shop.clock.is_systems() {
             for held in self.state.sources.iter_mut().flat_map(|source| source.held.values_mut()) {
                 held.since = now;

@@ -348,32 +348,6 @@ impl Store {
         Ok(KeptSource { quotes, last_keys, last })
     }
 
-    /// Keeps how an attempt ended and, where it was accepted, its quotes; `true` marks those that changed, and
-    /// `dropped` are the keys that gave way to them. One transaction.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]
-    pub async fn keep(
-        &self,
-        feed: &str,
-        source: &str,
-        attempt: &Attempt,
-        quotes: &[(Kept, bool)],
-        dropped: &[String],
-        keys: &[String],
-    ) -> Result<(), StoreError> {
-        let answer = Answer {
-            held: None,
-            feed: feed.to_owned().into(),
-            source: source.to_owned().into(),
-            attempt: attempt.clone(),
-            quotes: quotes.to_vec(),
-            dropped: dropped.to_vec(),
-            keys: keys.to_vec(),
-        };
-        Ok(write::keep(&self.pool(), &answer).await?)
-    }
-
     /// The last publish of every document and, as `feed:…`, of every feed's own part of the lists.
     ///
     /// # Errors

@@ -377,7 +377,7 @@ fn is_mirrored((one, one_before): (&Quote, &Quote), (other, other_before): (&Quo
         sides
     };
     let (before, now) = (apart(one_before, other_before), apart(one, other));
-    one.kind() == Kind::Gold
+    one.kind() != Kind::Deposit
         && before.len() >= 2
         && before.len() == now.len()
         && before

@@ -268,9 +268,10 @@ fn scaled(token: &str, factor: Decimal) -> String {
     (value * factor).normalize().to_string()
 }
 
-/// One row dropped or said twice: `{…}` in JSON, `<tr>…</tr>` in HTML.
+/// One row dropped or said twice: `{…}` in JSON, `<tr>…</tr>` in HTML, an element in XML.
 fn rows(text: &str, twice: bool, dice: &mut Dice) -> String {
-    let (open, close) = if text.contains("<tr") { ("<tr", "</tr>") } else { ("{", "}") };
+    const FORMS: &[(&str, &str)] = &[("<tr", "</tr>"), ("<Row ", ">"), ("<Exrate ", ">"), ("{", "}")];
+    let (open, close) = *FORMS.iter().find(|(open, _)| text.contains(open)).unwrap();
     let starts: Vec<usize> = text.match_indices(open).map(|(at, _)| at).collect();
     let start = starts[dice.roll(starts.len())];
     let Some(length) = text[start..].find(close) else { return text.to_owned() };

@@ -26,6 +26,7 @@ mod bands;
 mod bank;
 mod calibration;
 mod cli;
+mod clock;
 mod contract;
 mod corpus;
 mod damage;

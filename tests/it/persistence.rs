@@ -1121,10 +1121,16 @@ async fn p10_a_backup_that_is_made_while_writing_is_the_store_at_one_commit() {
             while !done.load(Ordering::Relaxed) {
                 n += 1;
                 let attempt = Attempt { at: usd(n).checked_at, outcome: "ok".to_owned(), reason: None };
-                store
-                    .keep("vietcombank.fx", "json", &attempt, &[(usd(n), true)], &[], &[n.to_string()])
-                    .await
-                    .unwrap();
+                store.push(Answer {
+                    feed: "vietcombank.fx".into(),
+                    source: "json".into(),
+                    attempt,
+                    quotes: vec![(usd(n), true)],
+                    dropped: Vec::new(),
+                    keys: vec![n.to_string()],
+                    held: None,
+                });
+                store.flush().await;
             }
             n
         }

@@ -158,3 +158,9 @@ pub fn write_config(folder: &Path, name: &str, text: &str) -> PathBuf {
 pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
+
+/// Says that a test cannot run here; where everything has to, that is a failure.
+pub fn missing(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is not installed, and CI skips nothing");
+    eprintln!("SKIPPED: {what} is not installed");
+}
