@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     app::StartError,
     clock::{self, Clock, later},
+    config,
     document::{self, Content, Document, Edition},
     filter::Filter,
     judge::{self, hold::Held},
@@ -34,6 +35,12 @@ use crate::{
 
 /// Serving does not wait longer than this for the disk.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why a paused feed brings nothing new.
+#[must_use]
+pub fn paused() -> Reason {
+    Reason::new("paused", "the operator has paused this feed")
+}
 
 /// How current a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, utoipa::ToSchema)]
@@ -216,6 +223,8 @@ pub struct FeedState {
     pub feed: &'static providers::Feed,
     /// Schedule and grace.
     pub rules: Rules,
+    /// Asked only on request.
+    pub paused: bool,
     /// In order of trust.
     pub sources: Vec<SourceState>,
     /// The next run, its offset included.
@@ -228,11 +237,22 @@ pub struct FeedState {
     pub missed_publishes: u32,
 }
 
-/// A worker's news for the board.
+/// What the board is told.
+#[derive(Debug)]
+pub enum News {
+    /// A feed after its run, or after it was tuned.
+    State(Arc<FeedState>),
+    /// A feed that the operator switched off.
+    Gone(&'static str),
+    /// Only look at the clock.
+    Clock,
+}
+
+/// News for the board.
 #[derive(Debug)]
 pub struct Update {
-    /// The feed after its run; `None`: only look at the clock.
-    pub state: Option<Arc<FeedState>>,
+    /// What is new.
+    pub news: News,
     /// Who waits for the run, and how it ended; told once it is published.
     pub answer: Option<(oneshot::Sender<RunEnd>, RunEnd)>,
 }
@@ -265,7 +285,54 @@ pub struct ServedFeed {
     pub quotes: Vec<Served>,
 }
 
+/// The operator's settings of one feed, as its worker takes them.
+#[derive(Debug, Clone)]
+pub struct Tuning {
+    /// All of them.
+    pub config: config::Feed,
+    /// Schedule and grace.
+    pub rules: Rules,
+    /// The feed's fixed offset from its due runs.
+    pub offset: Duration,
+    /// Of each source, whether it is asked.
+    pub standings: BTreeMap<&'static str, Standing>,
+}
+
 impl FeedState {
+    /// Takes settings over; what is kept stays.
+    pub fn tune(&mut self, tuning: &Tuning, now: Timestamp) {
+        self.rules = tuning.rules.clone();
+        for source in &mut self.sources {
+            if let Some(standing) = tuning.standings.get(source.source.id) {
+                source.standing = standing.clone();
+            }
+            if let Some(own) = tuning.config.sources.get(source.source.id) {
+                source.url = config::shown(&own.url);
+            }
+        }
+        let was_paused = std::mem::replace(&mut self.paused, tuning.config.paused);
+        if self.paused {
+            self.failure = Some(paused());
+        } else if was_paused {
+            self.failure = None;
+        }
+        let due = self.rules.schedule.after(now).map(|due| later(due, tuning.offset));
+        self.next_refresh_at = due.filter(|_| !self.paused);
+        self.count_missed(now);
+    }
+
+    /// Whether a run was missed: nothing was read since the one that was due last, or the operator put a source above
+    /// the others that was never asked.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
+        let checked =
+            asked().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at.min(now)).max();
+        let missed = checked
+            .is_none_or(|checked| self.rules.schedule.after(checked).is_some_and(|missed| missed <= now));
+        !self.paused && (missed || asked().next().is_some_and(|source| source.last.is_none()))
+    }
+
     /// Counts anew what did not come: after every run, and after a start.
     pub fn count_missed(&mut self, now: Timestamp) {
         let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
@@ -544,8 +611,10 @@ impl Board {
     }
 
     fn take(&mut self, update: Update) -> Option<(oneshot::Sender<RunEnd>, RunEnd)> {
-        if let Some(state) = update.state {
-            self.states.insert(position(state.feed.id), state);
+        match update.news {
+            News::State(state) => drop(self.states.insert(position(state.feed.id), state)),
+            News::Gone(feed) => drop(self.states.remove(&position(feed))),
+            News::Clock => {}
         }
         update.answer
     }
@@ -807,6 +876,7 @@ mod tests {
             institution,
             feed,
             rules,
+            paused: false,
             sources,
             next_refresh_at: None,
             failure: None,

@@ -26,7 +26,7 @@ use crate::{
     evidence::Note,
     fetch::{Fetcher, Live},
     judge::{self, Case, Judgement, Trail, Verdict},
-    refresh::{FirstRound, Gave, Shop, Trouble, Worker},
+    refresh::{FirstRound, Gave, Shop, Terms, Trouble, Worker},
     store::{Kept, Nature, Store},
 };
 
@@ -501,8 +501,8 @@ async fn ask_live(
     clock: Clock,
 ) -> Result<Judged, Failure> {
     let (states, _) = states(config, &clock).await?;
-    let (Some(state), Some(settings)) =
-        (states.iter().find(|state| state.feed.id == feed.id).cloned(), config.feeds.get(feed.id))
+    let (Some(state), Some(tuning)) =
+        (states.iter().find(|state| state.feed.id == feed.id).cloned(), app::tuning(config, feed, false))
     else {
         return Err(Failure::usage(format!("{} is switched off in the configuration", feed.id)));
     };
@@ -514,9 +514,7 @@ async fn ask_live(
         clock: clock.clone(),
         fetcher: Fetcher::Live(Live::new(&config.fetch, clock)),
         store: Arc::new(Store::open("sqlite::memory:", Nature::Live).await.map_err(Failure::failed)?),
-        secrets: config.secrets.clone(),
-        limits: config.judge.clone(),
-        sensitive: config.sensitive(),
+        terms: ArcSwap::from_pointee(Terms::of(config)),
         metrics: Arc::default(),
         evidence: Arc::default(),
         tracker: TaskTracker::new(),
@@ -525,13 +523,7 @@ async fn ask_live(
         first_round: FirstRound::new(1),
     };
     let shop = Arc::new(shop);
-    let (mut worker, _runs) = Worker::new(
-        Arc::clone(&shop),
-        settings.clone(),
-        state,
-        Arc::new(Notify::new()),
-        std::time::Duration::ZERO,
-    );
+    let (mut worker, _runs) = Worker::new(Arc::clone(&shop), tuning, state, Arc::new(Notify::new()));
     Ok(match worker.probe(source.id).await {
         Some(Ok(Gave::Sheet(sheet, judgement, _)) | Err(Trouble::Judged(sheet, judgement))) => {
             Ok((sheet, judgement))

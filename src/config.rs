@@ -2,6 +2,7 @@
 //! all. The only place that reads the environment. Whatever passes here cannot hold nonsense; whatever does not
 //! is refused with file, line, key, the reason and, for a misspelt key, the nearest known one.
 
+mod console;
 mod layers;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::{
     schedule::{Calendar, Schedule},
     store::{Backups, OnCorrupt},
 };
+pub use console::Console;
 use layers::Layers;
 pub use values::{Band, Jump, Network, Span};
 use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
@@ -35,6 +37,8 @@ pub enum Origin {
     Default,
     /// A line of the operator's file.
     File(PathBuf, usize),
+    /// A change of the operator's while the service ran: the line of the file where it is kept, or only in this process.
+    Console(Option<(PathBuf, usize)>),
     /// An environment variable.
     Environment(String),
     /// An option of the command line.
@@ -47,8 +51,9 @@ impl Origin {
         match self {
             Self::Default => 0,
             Self::File(..) => 1,
-            Self::Environment(_) => 2,
-            Self::CommandLine(_) => 3,
+            Self::Console(_) => 2,
+            Self::Environment(_) => 3,
+            Self::CommandLine(_) => 4,
         }
     }
 }
@@ -58,6 +63,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Console(Some((path, line))) => write!(f, "console ({}:{line})", path.display()),
+            Self::Console(None) => f.write_str("console, until the next restart"),
             Self::Environment(name) => f.write_str(name),
             Self::CommandLine(option) => f.write_str(option),
         }
@@ -102,8 +109,87 @@ pub struct Config {
     pub presets: BTreeMap<String, Preset>,
     /// Keys of sources.
     pub secrets: Secrets,
+    /// Who may change what while the service runs.
+    pub admin: Admin,
+    /// What it was read from, to be read again.
+    pub inputs: Inputs,
+    /// The operator's changes that are in it.
+    pub console: Console,
+    marks: BTreeMap<String, u64>,
     /// Effective values with their origin, for `check`.
     pub effective: Vec<(String, Value, Origin)>,
+}
+
+/// Secrets of the service itself, which no adapter sees.
+const OWN_SECRETS: &[&str] = &["admin_token"];
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// What it is, for those who use it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// `[admin]`, and `secrets.admin_token`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Whoever has it may tune the service; `None`: nobody may.
+    pub token: Option<Secret>,
+    /// Where changes for good are kept: "" for beside the database, "off" for nowhere.
+    overrides: String,
+}
+
+/// What a configuration is read from.
+#[derive(Clone, Default)]
+pub struct Inputs {
+    /// The operator's file.
+    pub file: Option<PathBuf>,
+    /// What stood in it when it was last good.
+    text: Option<String>,
+    environment: Vec<(String, String)>,
+    overrides: Overrides,
+}
+
+impl fmt::Debug for Inputs {
+    /// The environment holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// A key whose value is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `feeds.bidv.fx.schedule`
+    pub key: String,
+    /// As it may be shown.
+    pub before: String,
+    /// As it may be shown.
+    pub after: String,
+    /// Where it comes from now.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, before, after, origin } = self;
+        write!(f, "{key}: {before} -> {after} ({origin})")
+    }
 }
 
 /// `[server]`
@@ -198,12 +284,14 @@ pub struct Feed {
     pub expire_after: Span,
     /// Limit of a plausible step.
     pub max_jump: Jump,
+    /// Its values are kept and age; no run comes by itself.
+    pub paused: bool,
     /// By source id.
     pub sources: BTreeMap<String, Source>,
 }
 
 /// `[feeds.<provider>.<kind>.sources.<source>]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Whether it is asked at all.
@@ -308,6 +396,13 @@ struct Raw {
     #[serde(default)]
     presets: BTreeMap<String, RawPreset>,
     secrets: BTreeMap<String, String>,
+    admin: RawAdmin,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAdmin {
+    overrides: String,
 }
 
 #[derive(Deserialize)]
@@ -337,11 +432,47 @@ struct RawPreset {
 }
 
 impl Config {
+    /// What is not as it is in `self`, by key.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<Change> {
+        let index = |config: &Self| -> BTreeMap<String, (String, Origin)> {
+            let shown = config.effective.iter();
+            shown.map(|(key, value, origin)| (key.clone(), (value.to_string(), origin.clone()))).collect()
+        };
+        let (before, after) = (index(self), index(new));
+        let keys: std::collections::BTreeSet<&String> = self.marks.keys().chain(new.marks.keys()).collect();
+        let different = keys.into_iter().filter(|key| self.marks.get(*key) != new.marks.get(*key));
+        let show = |of: &BTreeMap<String, (String, Origin)>, key: &String| {
+            of.get(key).map_or_else(|| "nothing".to_owned(), |(text, _)| text.clone())
+        };
+        different
+            .map(|key| Change {
+                key: key.clone(),
+                before: show(&before, key),
+                after: show(&after, key),
+                origin: after.get(key).map_or(Origin::Default, |(_, origin)| origin.clone()),
+            })
+            .collect()
+    }
+
+    /// Where the value of a key comes from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.effective.iter().find(|(known, ..)| known == key).map(|(.., origin)| origin)
+    }
+
+    /// Where changes for good are kept; `None`: nowhere.
+    #[must_use]
+    pub fn overrides_file(&self) -> Option<PathBuf> {
+        overrides_file(&self.admin.overrides, &self.store.url)
+    }
+
     /// What must never be shown: secrets, credentials in headers and in addresses. The shortest are left out,
     /// since to hide every "a" would hide everything.
     #[must_use]
     pub fn sensitive(&self) -> Vec<String> {
         let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
+        words.extend(self.admin.token.iter().map(|token| token.expose().to_owned()));
         let mut address = |url: &Url| {
             words.push(url.username().to_owned());
             words.extend(url.password().map(str::to_owned));
@@ -393,24 +524,106 @@ pub struct Overrides {
     pub store: Option<String>,
 }
 
-/// Reads the configuration: `file` if one is given, the process's environment, the command line.
+/// Reads the configuration: `file` if one is given, the process's environment, the command line, and what the operator
+/// changed in the console.
 ///
 /// # Errors
 /// One line for each problem: file, line, key, reason.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    let environment: Vec<(String, String)> = std::env::vars_os()
+    let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("BANGGIA_"))
         .collect();
-    let text = match file {
-        None => None,
-        Some(path) => Some((
-            path,
+    Inputs { file: file.map(Path::to_owned), text: None, environment, overrides: overrides.clone() }.read()
+}
+
+impl Inputs {
+    /// Of a file alone.
+    #[must_use]
+    pub fn of_file(file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..Self::default() }
+    }
+
+    /// Reads everything, for a start.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        let text = self.text()?;
+        let first = self.layers(text.as_deref())?;
+        let (place, store) = (first.text("admin.overrides"), first.text("store.url"));
+        let mut console = Console::default();
+        if let Some(path) = overrides_file(place.unwrap_or_default(), store.unwrap_or_default()) {
+            console.read(&path)?;
+        }
+        self.finish(first, console, text)
+    }
+
+    /// Reads everything again beside the operator's changes. A file that is empty or gone is somebody's mistake, or an
+    /// editor at work, and no wish for defaults.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn read_again(&self, console: Console) -> Result<Config, ConfigError> {
+        let text = self.text()?;
+        if let Some(path) =
+            self.file.as_ref().filter(|_| text.as_ref().is_some_and(|text| text.trim().is_empty()))
+        {
+            return Err(ConfigError::one(format!(
+                "{}:1: the file is empty; to go back to all defaults leave a comment in it",
+                path.display()
+            )));
+        }
+        self.finish(self.layers(text.as_deref())?, console, text)
+    }
+
+    /// The same with other changes of the operator's; what stands in the file by now is another matter.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn tuned(&self, console: Console) -> Result<Config, ConfigError> {
+        self.finish(self.layers(self.text.as_deref())?, console, self.text.clone())
+    }
+
+    fn text(&self) -> Result<Option<String>, ConfigError> {
+        let read = |path: &PathBuf| {
             std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::one(format!("{}: cannot be read: {error}", path.display())))?,
-        )),
-    };
-    assemble(text.as_ref().map(|(path, text)| (*path, text.as_str())), &environment, overrides)
+                .map_err(|error| ConfigError::one(format!("{}: cannot be read: {error}", path.display())))
+        };
+        self.file.as_ref().map(read).transpose()
+    }
+
+    fn layers(&self, text: Option<&str>) -> Result<Layers, ConfigError> {
+        layered(self.file.as_deref().zip(text), &self.environment, &self.overrides)
+            .map_err(ConfigError::a_line_each)
+    }
+
+    fn finish(
+        &self,
+        mut layers: Layers,
+        console: Console,
+        text: Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let (place, store) = (layers.text("admin.overrides"), layers.text("store.url"));
+        let file = overrides_file(place.unwrap_or_default(), store.unwrap_or_default());
+        layers.console(console.values(file.as_deref()));
+        let config = layers.finish().map_err(ConfigError::a_line_each)?;
+        Ok(Config { inputs: Self { text, ..self.clone() }, console, ..config })
+    }
+}
+
+/// Where changes for good are kept: a place of the operator's, or beside the database.
+fn overrides_file(place: &str, store: &str) -> Option<PathBuf> {
+    match place {
+        "off" => None,
+        "" => {
+            let mut name = crate::store::file_of(store)?.into_os_string();
+            name.push(".overrides.toml");
+            Some(name.into())
+        }
+        path => Some(path.into()),
+    }
 }
 
 /// How to log.
@@ -442,14 +655,15 @@ pub fn assemble(
     environment: &[(String, String)],
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    layered(file, environment, overrides).map_err(ConfigError::a_line_each)
+    let layers = layered(file, environment, overrides).map_err(ConfigError::a_line_each)?;
+    layers.finish().map_err(ConfigError::a_line_each)
 }
 
 fn layered(
     file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     overrides: &Overrides,
-) -> Result<Config, ConfigError> {
+) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
     if let Some((path, text)) = file {
         layers.file(path, text)?;
@@ -464,7 +678,7 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
-    layers.finish()
+    Ok(layers)
 }
 
 #[cfg(test)]

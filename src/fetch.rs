@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use providers::{Method, Request};
@@ -295,8 +296,7 @@ impl Fetcher {
 
 /// Fetches over the network.
 pub struct Live {
-    user_agent: String,
-    proxy: Option<Url>,
+    config: ArcSwap<config::Fetch>,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// Once is enough: what goes on shows in the metrics.
@@ -317,8 +317,7 @@ impl Live {
         // A second installation is refused, and that is fine: the first is the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
-            user_agent: config.user_agent.clone(),
-            proxy: config.proxy.clone(),
+            config: ArcSwap::from_pointee(config.clone()),
             clock,
             metrics: Arc::default(),
             skew_was_told: AtomicBool::new(false),
@@ -327,6 +326,13 @@ impl Live {
             clients: Mutex::default(),
             hosts: Mutex::default(),
         }
+    }
+
+    /// Asks in another way from now on, with new connections: under another name, by another proxy, with other roots of
+    /// trust.
+    pub fn renew(&self, config: &config::Fetch) {
+        self.config.store(Arc::new(config.clone()));
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Counts there.
@@ -383,12 +389,13 @@ impl Live {
 
     fn client(&self, target: Target<'_>) -> Result<Client, Outcome> {
         let key = format!("{}.{}", target.feed, target.source);
+        let config = self.config.load();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
         let mut builder = Client::builder()
-            .user_agent(&self.user_agent)
+            .user_agent(&config.user_agent)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(1)
@@ -399,9 +406,9 @@ impl Live {
             .dns_resolver(Guard {
                 names: Arc::clone(&self.names),
                 allow_private: target.config.allow_private,
-                proxy: self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
+                proxy: config.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
             });
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &config.proxy {
             builder =
                 builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?);
         }

@@ -79,7 +79,7 @@ pub struct Site {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// A bucket a client.
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
     /// What is counted.
@@ -112,11 +112,24 @@ impl Site {
             widgets: config.widgets.clone(),
             presets: config.presets.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
-            limiter: Limiter::new(config.server.rate_limit),
+            limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
             metrics,
             pages: Pages::default(),
         }
+    }
+
+    /// The same service under another configuration: what clients have used up goes on counting, unless the limit is
+    /// another one.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[must_use]
+    pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
+        let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
+        Self { limiter: Arc::clone(limiter), ..new }
     }
 
     /// An absolute URL.

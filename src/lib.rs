@@ -16,6 +16,7 @@ pub mod board;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod convert;
 pub mod document;
 pub mod evidence;

@@ -11,18 +11,19 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Secrets, Sheet, Source};
 use rust_decimal::Decimal;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     board::{
-        self, FeedState, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Update,
-        most_current,
+        self, FeedState, News, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Tuning,
+        Update, most_current,
     },
     clock::{Clock, Watch, later, rfc3339},
     config,
@@ -61,12 +62,8 @@ pub struct Shop {
     pub fetcher: Fetcher,
     /// Kept values.
     pub store: Arc<Store>,
-    /// Keys of sources.
-    pub secrets: Secrets,
-    /// What is believed.
-    pub limits: config::Judge,
-    /// What is cut out of every reason before anybody sees it.
-    pub sensitive: Vec<String>,
+    /// What the operator may change while they work.
+    pub terms: ArcSwap<Terms>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Answers that were refused.
@@ -79,6 +76,25 @@ pub struct Shop {
     pub board: mpsc::Sender<Update>,
     /// Whether anybody was reached at all.
     pub first_round: FirstRound,
+}
+
+/// What holds for every feed, until the operator changes it.
+#[derive(Debug)]
+pub struct Terms {
+    /// Keys of sources.
+    pub secrets: Secrets,
+    /// What is believed.
+    pub limits: config::Judge,
+    /// What is cut out of every reason before anybody sees it.
+    pub sensitive: Vec<String>,
+}
+
+impl Terms {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &config::Config) -> Self {
+        Self { secrets: config.secrets.clone(), limits: config.judge.clone(), sensitive: config.sensitive() }
+    }
 }
 
 /// How one run ended.
@@ -94,8 +110,9 @@ impl Shop {
     /// A reason without secrets: sources like to repeat what they were asked with.
     #[must_use]
     pub fn discreet(&self, reason: Reason) -> Reason {
+        let terms = self.terms.load();
         let message =
-            self.sensitive.iter().fold(reason.message, |message, word| message.replace(word, "<redacted>"));
+            terms.sensitive.iter().fold(reason.message, |message, word| message.replace(word, "<redacted>"));
         Reason { message, ..reason }
     }
 }
@@ -130,8 +147,10 @@ impl FirstRound {
 /// What a worker can be told to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Run now.
+    /// Run now; sources that are being left alone for a while are not asked.
     Run,
+    /// Run now, whatever we agreed with ourselves about waiting. What a source asked for is honoured.
+    Ask,
     /// Serve the value that is held under this key.
     Accept(String),
     /// Do not serve it for as long as the source says the same.
@@ -141,6 +160,14 @@ pub enum Order {
 /// An order, and who waits for it; answered when what it brought is published.
 pub type Request = (Order, oneshot::Sender<RunEnd>);
 
+/// The other ends of a worker.
+pub struct Reins {
+    /// What it is told to do.
+    pub orders: mpsc::Sender<Request>,
+    /// Its settings; it takes the newest as soon as no run is under way.
+    pub tuning: watch::Sender<Arc<Tuning>>,
+}
+
 /// Everything of one feed.
 pub struct Worker {
     shop: Arc<Shop>,
@@ -148,12 +175,15 @@ pub struct Worker {
     state: FeedState,
     bell: Arc<Notify>,
     orders: mpsc::Receiver<Request>,
+    tuning: watch::Receiver<Arc<Tuning>>,
     /// The feed's fixed offset from its due runs, so that feeds do not all ask in the same second.
     offset: Duration,
     run: usize,
     /// When the last good run began.
     good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
+    /// When the next try comes that is no due run.
+    retry: Option<Timestamp>,
     /// Whether the clock was set since the last run.
     watch: Watch,
     /// What other houses quoted for the same quantity when a figure was last good, by key.
@@ -168,6 +198,8 @@ type Anchors = Vec<(&'static str, Decimal)>;
 struct Memory {
     failures: u32,
     not_before: Option<Timestamp>,
+    /// Whether that is the source's own wish.
+    asked_to_wait: bool,
     /// Of the last accepted answer to a `GET`, and its address: another day's is another document.
     validators: Option<(Url, Validators)>,
     read_in_full_at: Option<Timestamp>,
@@ -226,21 +258,29 @@ impl Trouble {
 impl Worker {
     /// A worker and the way to make it run.
     #[must_use]
-    pub fn new(
-        shop: Arc<Shop>,
-        config: config::Feed,
-        state: FeedState,
-        bell: Arc<Notify>,
-        offset: Duration,
-    ) -> (Self, mpsc::Sender<Request>) {
+    pub fn new(shop: Arc<Shop>, tuning: Tuning, state: FeedState, bell: Arc<Notify>) -> (Self, Reins) {
         let (sender, orders) = mpsc::channel(4);
+        let (config, offset) = (tuning.config.clone(), tuning.offset);
+        let (tuner, tuning) = watch::channel(Arc::new(tuning));
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
         let anchors = HashMap::new();
         let watch = Watch::new(&shop.clock);
-        let (run, good_since) = (0, None);
-        let worker =
-            Self { shop, config, state, bell, orders, offset, run, good_since, memory, watch, anchors };
-        (worker, sender)
+        let worker = Self {
+            shop,
+            config,
+            state,
+            bell,
+            orders,
+            tuning,
+            offset,
+            run: 0,
+            good_since: None,
+            memory,
+            retry: None,
+            watch,
+            anchors,
+        };
+        (worker, Reins { orders: sender, tuning: tuner })
     }
 
     /// Works until `stop`. `first`: when to run for the first time without a bell, if a run was missed.
@@ -257,13 +297,24 @@ impl Worker {
             let mut request = None;
             let due = async {
                 match wake {
-                    Some(at) if !self.shop.clock.stands() => tokio::time::sleep_until(at).await,
+                    Some(at) if !self.shop.clock.stands() && !self.state.paused => {
+                        tokio::time::sleep_until(at).await;
+                    }
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = due => {}
+                Ok(()) = self.tuning.changed() => {
+                    if self.take_tuning() {
+                        wake = Some(tokio::time::Instant::now());
+                    }
+                    if !self.hand_over(None).await {
+                        break;
+                    }
+                    continue;
+                }
                 () = self.bell.notified() => {
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -273,7 +324,7 @@ impl Worker {
                             None => break,
                         },
                     }
-                    if request.is_none() && self.is_answered() {
+                    if request.is_none() && (self.state.paused || self.is_answered()) {
                         continue;
                     }
                 }
@@ -283,12 +334,15 @@ impl Worker {
                 },
             }
             let (order, sender) = request.map_or((Order::Run, None), |(order, sender)| (order, Some(sender)));
+            if order == Order::Ask {
+                self.forget_back_off();
+            }
             let end = match order {
-                Order::Run => {
+                Order::Run | Order::Ask => {
                     let Some(end) = self.run_until(&stop).await else { break };
-                    let retry = self.retry_at(&end);
-                    self.set_next(retry);
-                    wake = retry.map(|at| {
+                    self.retry = self.retry_at(&end);
+                    self.set_next();
+                    wake = self.retry.map(|at| {
                         tokio::time::Instant::now() + self.shop.clock.until(at).max(Duration::from_secs(1))
                     });
                     if std::mem::take(&mut fresh_start) {
@@ -304,15 +358,54 @@ impl Worker {
                 Order::Accept(key) => self.decide(&key, true).await,
                 Order::Refuse(key) => self.decide(&key, false).await,
             };
-            self.state.count_missed(self.shop.clock.now());
-            self.tell();
-            let update = Update {
-                state: Some(Arc::new(self.state.clone())),
-                answer: sender.map(|sender| (sender, end)),
-            };
-            if self.shop.board.send(update).await.is_err() {
+            // What came during a run holds from now on; what is published must not show the old settings again.
+            if self.tuning.has_changed().unwrap_or(false) && self.take_tuning() {
+                wake = Some(tokio::time::Instant::now());
+            }
+            if !self.hand_over(sender.map(|sender| (sender, end))).await {
                 break;
             }
+        }
+    }
+
+    /// Gives the board a copy of the feed's state; whether somebody took it.
+    async fn hand_over(&mut self, answer: Option<(oneshot::Sender<RunEnd>, RunEnd)>) -> bool {
+        if self.state.paused && self.state.failure.is_none() {
+            self.state.failure = Some(board::paused());
+        }
+        self.state.count_missed(self.shop.clock.now());
+        self.tell();
+        let news = News::State(Arc::new(self.state.clone()));
+        self.shop.board.send(Update { news, answer }).await.is_ok()
+    }
+
+    /// Takes the operator's newest settings; whether a run was missed by them.
+    fn take_tuning(&mut self) -> bool {
+        let tuning = Arc::clone(&self.tuning.borrow_and_update());
+        let now = self.shop.clock.now();
+        for source in self.state.sources.iter() {
+            let id = source.source.id;
+            if tuning.config.sources.get(id) != self.config.sources.get(id) {
+                // Another address, or other headers: what was learnt of the old ones says nothing of these.
+                self.memory.insert(id, Memory::default());
+            }
+        }
+        self.config = tuning.config.clone();
+        self.offset = tuning.offset;
+        self.state.tune(&tuning, now);
+        self.set_next();
+        let waits = |source: &SourceState| {
+            let memory = self.memory.get(source.source.id);
+            memory.and_then(|memory| memory.not_before).is_some_and(|until| until > now)
+        };
+        let mut asked = self.state.sources.iter().filter(|source| source.standing == Standing::On);
+        self.state.is_due(now) && !self.shop.clock.stands() && asked.any(|source| !waits(source))
+    }
+
+    /// The operator asks now: of what keeps sources waiting only their own wishes stand.
+    fn forget_back_off(&mut self) {
+        for memory in self.memory.values_mut().filter(|memory| !memory.asked_to_wait) {
+            memory.not_before = None;
         }
     }
 
@@ -402,14 +495,19 @@ impl Worker {
     /// Whether another reading may release a value. One that only the operator can release is looked at again as
     /// often, in case that the source mends it, and then left to the schedule.
     fn awaits_confirmation(&self) -> bool {
+        let hold_polls = self.shop.terms.load().limits.hold_polls;
         let asked = self.state.sources.iter().filter(|source| source.standing == Standing::On);
         asked
             .flat_map(|source| source.held.values())
-            .any(|held| !held.refused && (!held.operator_only || held.polls < self.shop.limits.hold_polls))
+            .any(|held| !held.refused && (!held.operator_only || held.polls < hold_polls))
     }
 
     /// The next run that will ask somebody: a due one, or the end of a back-off, but none while all sources wait.
-    fn set_next(&mut self, retry: Option<Timestamp>) {
+    fn set_next(&mut self) {
+        if self.state.paused {
+            self.state.next_refresh_at = None;
+            return;
+        }
         let now = self.shop.clock.now();
         let waits = || {
             self.state.sources.iter().filter(|state| state.standing == Standing::On).map(|state| {
@@ -420,7 +518,7 @@ impl Worker {
         // Due at the very second at which a wait ends counts.
         let from = Timestamp::from_second(from.as_second() - i64::from(from > now)).unwrap_or(from);
         let due = self.state.rules.schedule.after(from).map(|due| later(due, self.offset));
-        self.state.next_refresh_at = match (due, retry) {
+        self.state.next_refresh_at = match (due, self.retry.filter(|retry| *retry > now)) {
             (Some(due), Some(retry)) => Some(due.min(retry)),
             (due, retry) => due.or(retry),
         };
@@ -504,7 +602,7 @@ impl Worker {
         let Some(config) = self.config.sources.get(source.id).cloned() else {
             return Err(Trouble::Fetch(Outcome::Setup("the source is not configured".to_owned())));
         };
-        let secrets = self.shop.secrets.clone();
+        let secrets = self.shop.terms.load().secrets.clone();
         let ask = Ask { now: self.shop.clock.now(), base: &config.url, secrets: &secrets };
         let mut last = Trouble::TooManyHops;
         for request in (source.requests)(&ask) {
@@ -592,7 +690,7 @@ impl Worker {
         step: &'static str,
         body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
-        let secrets = self.shop.secrets.clone();
+        let secrets = self.shop.terms.load().secrets.clone();
         let now = self.shop.clock.now();
         let body = Arc::clone(body);
         let parse = tokio::task::spawn_blocking(move || {
@@ -686,7 +784,7 @@ impl Worker {
             frozen_for: self.frozen_for(sheet, &board, now),
             before: &before,
             reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
-            limits: &self.shop.limits,
+            limits: &self.shop.terms.load().limits,
             max_jump: self.config.max_jump.limit,
             now,
         })
@@ -763,6 +861,7 @@ impl Worker {
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
         memory.not_before = None;
+        memory.asked_to_wait = false;
         let mut dropped = Vec::new();
         let held_before = state.held.clone();
         let (outcome, kept) = match gave {
@@ -869,6 +968,7 @@ impl Worker {
         let memory = self.memory.entry(source.id).or_default();
         memory.failures = memory.failures.saturating_add(1);
         let wait = later(now, back_off(memory.failures, interval));
+        memory.asked_to_wait = matches!(trouble, Trouble::Fetch(Outcome::RetryAfter { .. }));
         memory.not_before = Some(match trouble {
             // A source that asks for no wait at all is still failing.
             Trouble::Fetch(Outcome::RetryAfter { until, .. }) => wait.max(*until),
@@ -1039,9 +1139,7 @@ mod tests {
             clock: clock.clone(),
             fetcher: Fetcher::Live(crate::fetch::Live::new(&config.fetch, clock)),
             store,
-            secrets: Secrets::default(),
-            limits: config.judge.clone(),
-            sensitive: Vec::new(),
+            terms: ArcSwap::from_pointee(Terms::of(&config)),
             metrics: Arc::default(),
             evidence: Arc::default(),
             tracker: TaskTracker::new(),
@@ -1050,8 +1148,8 @@ mod tests {
             first_round: FirstRound::new(1),
         };
         let (state, _) = states.into_iter().find(|(state, _)| state.feed.id == "tpbank.gold").unwrap();
-        let feed = config.feeds["tpbank.gold"].clone();
-        Worker::new(Arc::new(shop), feed, state, Arc::new(Notify::new()), Duration::ZERO).0
+        let tuning = crate::app::tuning(&config, state.feed, false).unwrap();
+        Worker::new(Arc::new(shop), tuning, state, Arc::new(Notify::new())).0
     }
 
     async fn read_with(parse: fn(&Answer<'_>) -> Result<Parsed, ParseError>) -> Reason {

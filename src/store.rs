@@ -1,6 +1,7 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer.
 //! Values are kept as published: the source's unit and digits, decimals as text.
 
+mod audit;
 mod backup;
 mod held;
 mod inspect;
@@ -28,6 +29,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
+pub use audit::{Act, ActJson};
 pub use backup::Backups;
 use inspect::{is_damage, unusable};
 use lock::Lock;
@@ -174,8 +176,12 @@ pub struct Published {
 }
 
 /// Every step of the schema, oldest first; `user_version` counts those that were taken.
-pub const MIGRATIONS: &[&str] =
-    &[include_str!("store/0001.sql"), include_str!("store/0002.sql"), include_str!("store/0003.sql")];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001.sql"),
+    include_str!("store/0002.sql"),
+    include_str!("store/0003.sql"),
+    include_str!("store/0004.sql"),
+];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for a disk that does not write.
@@ -430,6 +436,13 @@ impl Store {
         }
         self.pool().close().await;
     }
+}
+
+/// The database that a URL names; `None`: in memory, or no such URL.
+#[must_use]
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let (name, options) = options(url).ok()?;
+    (!name.contains(":memory:")).then(|| options.get_filename().to_owned())
 }
 
 /// What a URL says, and the name by which people know it.

@@ -14,8 +14,28 @@ use toml::{
 };
 use url::Url;
 
-use super::{Config, ConfigError, DEFAULT, Feed, Origin, Picks, Preset, Raw, RawPreset};
+use super::{
+    Admin, Config, ConfigError, Console, DEFAULT, Feed, Inputs, OWN_SECRETS, Origin, Picks, Preset, Raw,
+    RawPreset, Secret,
+};
 use crate::{schedule::Calendar, widget};
+
+/// A token that nobody guesses.
+const LEAST_TOKEN: usize = 16;
+
+/// Secrets of sources, and our own.
+fn secret_names() -> impl Iterator<Item = &'static str> {
+    Secrets::NAMES.iter().chain(OWN_SECRETS).copied()
+}
+
+/// Two values of a key with the same mark are the same, though neither may be shown; of a file of certificates what is in it counts.
+fn mark(key: &str, value: &Value) -> u64 {
+    let mut bytes = value.to_string().into_bytes();
+    if let Some(path) = value.as_str().filter(|path| key.ends_with(".ca_file") && !path.is_empty()) {
+        bytes.extend(std::fs::read(path).unwrap_or_default());
+    }
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
 
 /// Values by dotted key, each with its origin; a later layer replaces an earlier one key by key.
 pub(super) struct Layers {
@@ -33,12 +53,26 @@ impl Layers {
         });
         let mut known: BTreeSet<String> = values.keys().cloned().collect();
         known.insert("calendar.holidays".to_owned());
-        known.extend(Secrets::NAMES.iter().map(|name| format!("secrets.{name}_file")));
+        known.extend(secret_names().map(|name| format!("secrets.{name}_file")));
         Ok(Self { values, known })
     }
 
     pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
         self.values.insert(key.to_owned(), (value, origin));
+    }
+
+    /// The text that stands at a key so far.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key).and_then(|(value, _)| value.as_str())
+    }
+
+    /// The operator's changes: above the file, below what somebody set above that.
+    pub(super) fn console(&mut self, changes: Vec<(String, Value, Origin)>) {
+        for (key, value, origin) in changes {
+            if self.values.get(&key).is_none_or(|(_, own)| own.rank() <= origin.rank()) {
+                self.set(&key, value, origin);
+            }
+        }
     }
 
     /// Keys whose last part the operator names: headers and presets.
@@ -56,7 +90,7 @@ impl Layers {
     }
 
     pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
-        let at = |offset: usize| text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        let at = |offset| line(text, offset);
         let document = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| at(span.start));
             ConfigError::one(format!("{}:{line}: {}", path.display(), error.message()))
@@ -148,9 +182,18 @@ impl Layers {
         if raw.judge.hold_polls == 0 {
             problems.push(self.problem("judge.hold_polls", "must be at least 1"));
         }
+        let (own, sources): (BTreeMap<String, String>, BTreeMap<String, String>) =
+            raw.secrets.into_iter().partition(|(name, _)| OWN_SECRETS.contains(&name.as_str()));
+        let admin_token = own.get("admin_token").filter(|token| !token.is_empty());
+        if admin_token.is_some_and(|token| token.len() < LEAST_TOKEN) {
+            let why =
+                format!("must have at least {LEAST_TOKEN} characters, such as `openssl rand -hex 24` prints");
+            problems.push(self.problem("secrets.admin_token", &why));
+        }
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
+        let marks = self.values.iter().map(|(key, (value, _))| (key.clone(), mark(key, value))).collect();
         Ok(Config {
             server: raw.server,
             store: raw.store,
@@ -160,7 +203,11 @@ impl Layers {
             feeds,
             widgets: raw.widgets,
             presets,
-            secrets: Secrets::new(raw.secrets),
+            secrets: Secrets::new(sources),
+            admin: Admin { token: admin_token.cloned().map(Secret::new), overrides: raw.admin.overrides },
+            inputs: Inputs::default(),
+            console: Console::default(),
+            marks,
             effective: self
                 .values
                 .into_iter()
@@ -174,7 +221,7 @@ impl Layers {
 
     /// `secrets.x_file` names a file that holds the secret, as container platforms mount it.
     fn secret_files(&mut self) -> Result<(), ConfigError> {
-        for name in Secrets::NAMES {
+        for name in secret_names() {
             let Some((value, origin)) = self.values.remove(&format!("secrets.{name}_file")) else { continue };
             let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { continue };
             // The secret itself, set in a layer above, stands above its file.
@@ -454,7 +501,7 @@ fn flatten(table: &Table, prefix: &str, leaf: &mut impl FnMut(String, Value)) {
     }
 }
 
-fn flatten_spanned(table: &DeTable<'_>, prefix: &str, leaves: &mut Vec<(String, Value, usize)>) {
+pub(super) fn flatten_spanned(table: &DeTable<'_>, prefix: &str, leaves: &mut Vec<(String, Value, usize)>) {
     for (name, value) in table {
         let key = join(prefix, name.get_ref());
         match value.get_ref() {
@@ -477,11 +524,16 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Value {
     }
 }
 
+/// The line of a byte, from 1.
+pub(super) fn line(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
 fn join(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-fn insert(tree: &mut Table, key: &str, value: Value) {
+pub(super) fn insert(tree: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         // Header names and presets may hold dots no more than TOML's bare keys do.
         Some((first, rest)) => {

@@ -15,7 +15,7 @@ use super::{Problem, Site, cache::CachePolicy, docs, every_answer, pages};
 use crate::metrics;
 
 /// Health, metrics, and where the types of errors lead.
-pub fn ops(site: Arc<Site>) -> Router {
+pub fn ops(site: Arc<Site>, _control: Arc<crate::control::Control>) -> Router {
     Router::new()
         .route("/livez", get(async || plain("ok\n".to_owned())))
         // The first snapshot is published before either listener opens, so whoever can ask is served.
