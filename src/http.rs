@@ -1,8 +1,10 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
 //! newest snapshot or derive them from it; none of them touches a source or the store.
 
+pub mod admin;
 pub mod api;
 pub mod cache;
+mod console;
 pub mod derived;
 mod docs;
 pub mod encoded;
@@ -230,7 +232,7 @@ async fn every_answer(
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = match arrived(request).await {
         Err(problem) => problem.into_response(),
-        Ok(request) if request.method() == Method::OPTIONS => preflight(),
+        Ok(request) if request.method() == Method::OPTIONS && !is_operators(&uri) => preflight(),
         Ok(request) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             Err(_) => Problem::internal(&uri).into_response(),
@@ -250,8 +252,10 @@ async fn every_answer(
     let mut set = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
-    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    if !is_operators(&uri) {
+        set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
     if unchanged {
         return response;
     }
@@ -270,6 +274,11 @@ async fn every_answer(
         }
     }
     response
+}
+
+/// Whether no page of another site may read or ask this, with whatever token.
+fn is_operators(uri: &Uri) -> bool {
+    uri.path() == "/admin" || uri.path().starts_with("/admin/")
 }
 
 /// A request that is well-formed and has arrived as a whole; a body is dropped, since nothing here needs one.

@@ -8,14 +8,23 @@ use axum::{
     http::{Method, Uri, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 
-use super::{Problem, Site, cache::CachePolicy, docs, every_answer, pages};
-use crate::metrics;
+use super::{
+    Problem, Site,
+    admin::{self, Admin},
+    cache::CachePolicy,
+    docs, every_answer, pages,
+};
+use crate::{control::Control, metrics};
 
 /// Health, metrics, and where the types of errors lead.
-pub fn ops(site: Arc<Site>, _control: Arc<crate::control::Control>) -> Router {
+pub fn ops(site: Arc<Site>, control: Arc<Control>) -> Router {
+    let operator = Router::new()
+        .route("/admin", any(admin::admin))
+        .route("/admin/{*rest}", any(admin::admin))
+        .with_state(Admin::new(Arc::clone(&site), control));
     Router::new()
         .route("/livez", get(async || plain("ok\n".to_owned())))
         // The first snapshot is published before either listener opens, so whoever can ask is served.
@@ -30,8 +39,9 @@ pub fn ops(site: Arc<Site>, _control: Arc<crate::control::Control>) -> Router {
         .route("/assets/{name}", get(pages::asset))
         .fallback(|uri: Uri| async move { Problem::not_found(&uri) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move { Problem::method(&method, &uri) })
-        .layer(from_fn_with_state((Arc::clone(&site), Arc::from("")), every_answer))
-        .with_state(site)
+        .with_state(Arc::clone(&site))
+        .merge(operator)
+        .layer(from_fn_with_state((site, Arc::from("")), every_answer))
 }
 
 fn plain(text: String) -> Response {
