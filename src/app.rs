@@ -1,7 +1,13 @@
 //! What exists, in which order it starts and in which it stops. Start: store → last board → listeners → staggered
 //! first fetches. Stop: no new connections → drain → workers → board → store.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -17,6 +23,7 @@ use crate::{
     control::Control,
     evidence::Evidence,
     fetch::{Fetcher, Live, Transport},
+    host::Sockets,
     http::{
         self, Site,
         serve::{Front, Listener, Shown},
@@ -27,6 +34,7 @@ use crate::{
     replay::{Replay, ReplayError},
     schedule::{Bells, Ringer},
     store::{Kept, Nature, Store, StoreError},
+    watch,
 };
 
 /// Updates on their way to the board; workers wait when it is full.
@@ -69,6 +77,9 @@ pub enum StartError {
     /// The system.
     #[error("cannot start a serving thread: {0}")]
     Threads(std::io::Error),
+    /// The process before us.
+    #[error("the process that hands over does not close the store: {0}")]
+    HandOver(String),
     /// The scheduler.
     #[error("the scheduler does not start: {0}")]
     Scheduler(String),
@@ -97,6 +108,8 @@ pub struct App {
     store: Arc<Store>,
     control: Arc<Control>,
     updates: mpsc::Sender<Update>,
+    /// Copies of the listeners' sockets, for whoever comes after us.
+    bound: (TcpListener, TcpListener),
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
@@ -112,6 +125,14 @@ impl App {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: Config, mode: Mode) -> Result<Self, StartError> {
+        Self::start_on(config, mode, Sockets::default()).await
+    }
+
+    /// Starts everything; what is not among the sockets is bound.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start_on(config: Config, mode: Mode, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let (fetcher, clock, nature) = match mode {
             Mode::Live => {
@@ -134,8 +155,9 @@ impl App {
         let recorded = nature == Nature::Recorded;
         let (store, states) = open_store(&config, nature, &clock).await?;
 
-        let (public, ops) = listeners(&config.server).await?;
-        let tracker = TaskTracker::new();
+        let (public, ops) = listeners(&config.server, sockets).await?;
+        let bound = (public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?);
+        let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
@@ -152,7 +174,7 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
-            tracker.clone(),
+            renders.clone(),
         ));
         let [stop_ringing, stop_listening, stop_working, stop_board] =
             std::array::from_fn(|_| CancellationToken::new());
@@ -180,8 +202,8 @@ impl App {
             first_round: FirstRound::new(states.len()),
         });
         let backups = config.store.backups();
-        let control =
-            Control::new(config, shop, Arc::clone(&front), stop_working.clone(), tracker.clone()).await?;
+        let is_watched = config.inputs.file.is_some();
+        let control = Control::new(config, shop, Arc::clone(&front), stop_working.clone(), renders).await?;
         control.start(states);
         let ringing = Arc::clone(control.bells());
         if control.shop().fetcher.is_replay() {
@@ -194,6 +216,9 @@ impl App {
         let router = http::ops(Arc::clone(&site), Arc::clone(&control));
         let ops_front = Front { quick: None, router, mount: "".into() };
         servers.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_listening.clone()));
+        if is_watched && !clock.stands() {
+            servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
+        }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
         Ok(Self {
@@ -204,6 +229,7 @@ impl App {
             store,
             control,
             updates,
+            bound,
             stop_ringing,
             stop_listening,
             stop_working,
@@ -260,6 +286,14 @@ impl App {
         }
     }
 
+    /// The sockets that this service listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
     /// Stops in order.
     pub async fn stop(self) {
         self.stop_ringing.cancel();
@@ -268,6 +302,18 @@ impl App {
         if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
             tracing::warn!("some connection did not end in time");
         }
+        self.stop_work().await;
+        tracing::info!("stopped");
+    }
+
+    /// Stops everything but serving: from now on what is served stays as it is, and the store is anybody's.
+    pub async fn rest(self) -> Resting {
+        self.stop_work().await;
+        Resting { stop_listening: self.stop_listening, servers: self.servers, bound: self.bound }
+    }
+
+    async fn stop_work(&self) {
+        self.stop_ringing.cancel();
         self.stop_working.cancel();
         self.workers.close();
         if tokio::time::timeout(WORKERS_STOP, self.workers.wait()).await.is_err() {
@@ -277,19 +323,48 @@ impl App {
         self.board.close();
         self.board.wait().await;
         self.store.close().await;
+    }
+}
+
+/// A service that only serves, from memory, until another one has taken its place.
+pub struct Resting {
+    stop_listening: CancellationToken,
+    servers: TaskTracker,
+    bound: (TcpListener, TcpListener),
+}
+
+impl Resting {
+    /// The sockets that it listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
+    /// Answers who is there, and ends.
+    pub async fn stop(self) {
+        self.stop_listening.cancel();
+        self.servers.close();
+        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
+            tracing::warn!("some connection did not end in time");
+        }
         tracing::info!("stopped");
     }
 }
 
-async fn listeners(server: &config::Server) -> Result<(Listener, Listener), StartError> {
-    let bind = async |address: SocketAddr, key| {
-        Listener::bind(address).await.map_err(|error| StartError::Listen {
-            address,
-            key,
-            why: error.to_string(),
-        })
+async fn listeners(server: &config::Server, sockets: Sockets) -> Result<(Listener, Listener), StartError> {
+    let open = async |socket: Option<TcpListener>, address: SocketAddr, key| {
+        let listener = match socket {
+            Some(socket) => Listener::of(socket),
+            None => Listener::bind(address).await,
+        };
+        listener.map_err(|error| StartError::Listen { address, key, why: error.to_string() })
     };
-    Ok((bind(server.listen, "server.listen").await?, bind(server.ops_listen, "server.ops_listen").await?))
+    Ok((
+        open(sockets.public, server.listen, "server.listen").await?,
+        open(sockets.ops, server.ops_listen, "server.ops_listen").await?,
+    ))
 }
 
 /// The store and what it holds. Damage that only shows when the rows are read is treated like any other, once.

@@ -18,13 +18,14 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::{
-    app::{self, App, Mode},
+    app::{self, Mode},
     board::{FeedState, Rules, Served, Snapshot, Status},
     clock::{Clock, rfc3339},
     config::{self, Config, Overrides},
     document::{self, shapes::QuoteJson},
     evidence::Note,
     fetch::{Fetcher, Live},
+    host::{Host, Sockets},
     judge::{self, Case, Judgement, Trail, Verdict},
     refresh::{FirstRound, Gave, Shop, Terms, Trouble, Worker},
     store::{Kept, Nature, Store},
@@ -125,10 +126,12 @@ impl From<config::ConfigError> for Failure {
 /// When the asynchronous runtime cannot be started.
 pub fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
+    // Before there are threads.
+    let sockets = Sockets::inherited()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(options) => runtime.block_on(serve(options)),
+        Command::Serve(options) => runtime.block_on(serve(options, sockets)),
         Command::Check(options) => check(&options),
         Command::Feeds(options) => runtime.block_on(feeds(&options)),
         Command::Probe(options) => runtime.block_on(probe(&options)),
@@ -168,7 +171,7 @@ fn load(common: &Common, overrides: &Overrides) -> Result<Config, Failure> {
     Ok(config::load(common.config.as_deref(), overrides)?)
 }
 
-async fn serve(options: Serve) -> Result<ExitCode, Failure> {
+async fn serve(options: Serve, sockets: Sockets) -> Result<ExitCode, Failure> {
     let replay = options.replay;
     let overrides = Overrides {
         listen: options.listen,
@@ -186,26 +189,9 @@ async fn serve(options: Serve) -> Result<ExitCode, Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    // Before anything is served: whoever gets an answer may also stop us.
-    let stop = stop_signal().map_err(Failure::failed)?;
-    let app = App::start(config, mode).await.map_err(Failure::failed)?;
-    stop.await;
-    tracing::info!("stopping");
-    app.stop().await;
+    let host = Host::new(sockets).map_err(Failure::failed)?;
+    host.run(config, mode).await.map_err(Failure::failed)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Listens for SIGTERM and SIGINT from now on; the future it gives ends at the first.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }
 
 /// Logs go to standard error: text for people, JSON when `BANGGIA_LOG_FORMAT=json`.

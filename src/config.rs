@@ -115,6 +115,8 @@ pub struct Config {
     pub inputs: Inputs,
     /// The operator's changes that are in it.
     pub console: Console,
+    /// Files besides the operator's own that it was read from: secrets, certificates.
+    pub files: Vec<PathBuf>,
     marks: BTreeMap<String, u64>,
     /// Effective values with their origin, for `check`.
     pub effective: Vec<(String, Value, Origin)>,
@@ -624,6 +626,14 @@ fn overrides_file(place: &str, store: &str) -> Option<PathBuf> {
         }
         path => Some(path.into()),
     }
+}
+
+/// Names of the sockets that this process was started with (`LISTEN_FDNAMES`), in their order.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn socket_names() -> Vec<String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    names.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// How to log.

@@ -164,7 +164,7 @@ pub struct Control {
     /// Whoever changes something holds it.
     changing: tokio::sync::Mutex<()>,
     stop_working: CancellationToken,
-    tracker: TaskTracker,
+    renders: TaskTracker,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -181,7 +181,7 @@ impl Control {
         shop: Arc<Shop>,
         front: Shown,
         stop_working: CancellationToken,
-        tracker: TaskTracker,
+        renders: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let acts = shop.store.acts(ACTS).await?.into();
         let last = Reload { at: shop.clock.now(), result: Ok(Vec::new()) };
@@ -196,7 +196,7 @@ impl Control {
             last: ArcSwap::from_pointee(last),
             changing: tokio::sync::Mutex::default(),
             stop_working,
-            tracker,
+            renders,
         }))
     }
 
@@ -429,7 +429,7 @@ impl Control {
                     visits.insert(id, Visit::Running(end.clone()));
                     let this = Arc::clone(self);
                     // On a task of its own: whoever asked may go away.
-                    self.tracker.spawn(async move {
+                    self.shop.tracker.spawn(async move {
                         let end = this.order(id, Order::Ask).await;
                         lock(&this.visits).insert(id, Visit::Ended(Instant::now()));
                         let outcome = match &end {
@@ -629,7 +629,7 @@ impl Control {
     /// Connections stay; from their next request on they are answered under the new configuration.
     fn renew_front(&self, config: &Config) {
         let Some(site) = self.front.load().quick.clone() else { return };
-        let site: Arc<Site> = Arc::new(site.renewed(config, self.tracker.clone()));
+        let site: Arc<Site> = Arc::new(site.renewed(config, self.renders.clone()));
         let api = http::api::routes().split_for_parts().0;
         self.front.store(Arc::new(Front::public(api, &site)));
     }

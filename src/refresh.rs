@@ -383,7 +383,7 @@ impl Worker {
     fn take_tuning(&mut self) -> bool {
         let tuning = Arc::clone(&self.tuning.borrow_and_update());
         let now = self.shop.clock.now();
-        for source in self.state.sources.iter() {
+        for source in &self.state.sources {
             let id = source.source.id;
             if tuning.config.sources.get(id) != self.config.sources.get(id) {
                 // Another address, or other headers: what was learnt of the old ones says nothing of these.

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -198,7 +198,8 @@ pub struct Store {
     errors: AtomicU64,
     recovery: ArcSwapOption<Recovery>,
     closed: AtomicBool,
-    _lock: Option<Lock>,
+    /// Taken until the store is closed.
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
@@ -268,7 +269,7 @@ impl Store {
             errors: AtomicU64::new(0),
             recovery: ArcSwapOption::empty(),
             closed: AtomicBool::new(false),
-            _lock: lock,
+            lock: Mutex::new(lock),
         }
     }
 
@@ -435,6 +436,8 @@ impl Store {
             tracing::error!(lost, "what the store did not take is lost with this stop");
         }
         self.pool().close().await;
+        // Whoever comes after us may open it from now on.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

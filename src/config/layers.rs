@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr as _,
 };
 
@@ -41,6 +41,8 @@ fn mark(key: &str, value: &Value) -> u64 {
 pub(super) struct Layers {
     values: BTreeMap<String, (Value, Origin)>,
     known: BTreeSet<String>,
+    /// What is read besides: secrets and certificates.
+    files: Vec<PathBuf>,
 }
 
 impl Layers {
@@ -54,7 +56,7 @@ impl Layers {
         let mut known: BTreeSet<String> = values.keys().cloned().collect();
         known.insert("calendar.holidays".to_owned());
         known.extend(secret_names().map(|name| format!("secrets.{name}_file")));
-        Ok(Self { values, known })
+        Ok(Self { values, known, files: Vec::new() })
     }
 
     pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
@@ -193,6 +195,9 @@ impl Layers {
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
+        let certificates =
+            feeds.values().flat_map(|feed| feed.sources.values()).filter_map(|source| source.ca_file.clone());
+        let files = self.files.drain(..).chain(certificates).collect();
         let marks = self.values.iter().map(|(key, (value, _))| (key.clone(), mark(key, value))).collect();
         Ok(Config {
             server: raw.server,
@@ -206,6 +211,7 @@ impl Layers {
             secrets: Secrets::new(sources),
             admin: Admin { token: admin_token.cloned().map(Secret::new), overrides: raw.admin.overrides },
             inputs: Inputs::default(),
+            files,
             console: Console::default(),
             marks,
             effective: self
@@ -232,6 +238,7 @@ impl Layers {
             if above {
                 continue;
             }
+            self.files.push(path.into());
             let text = std::fs::read_to_string(path).map_err(|error| {
                 ConfigError::one(format!("{origin}: secrets.{name}_file: {path} cannot be read: {error}"))
             })?;

@@ -107,11 +107,28 @@ impl Listener {
     /// # Errors
     /// The operating system's; the caller knows what the address is for.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::of(TcpListener::bind(address).await?.into_std()?)
+    }
+
+    /// Over a socket that somebody else has bound.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn of(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket)?;
         let address = listener.local_addr()?;
         // Accepted sockets inherit it, which saves a call for each. Without it answers are as right, and later.
         let _ = socket2::SockRef::from(&listener).set_tcp_nodelay(true);
         Ok(Self { listener, address })
+    }
+
+    /// The same socket once more, for whoever serves after us.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn copy(&self) -> io::Result<std::net::TcpListener> {
+        socket2::SockRef::from(&self.listener).try_clone().map(Into::into)
     }
 
     /// Serves from a thread a core until `stop`, then drains; `running` waits for them.
