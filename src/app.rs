@@ -202,7 +202,7 @@ impl App {
             first_round: FirstRound::new(states.len()),
         });
         let backups = config.store.backups();
-        let is_watched = config.inputs.file.is_some();
+        let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
         let control = Control::new(config, shop, Arc::clone(&front), stop_working.clone(), renders).await?;
         control.start(states);
         let ringing = Arc::clone(control.bells());

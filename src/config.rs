@@ -559,6 +559,7 @@ impl Inputs {
         if let Some(path) = overrides_file(place.unwrap_or_default(), store.unwrap_or_default()) {
             console.read(&path)?;
         }
+        self.check(text.as_deref(), &console)?;
         self.finish(first, console, text)
     }
 
@@ -577,6 +578,7 @@ impl Inputs {
                 path.display()
             )));
         }
+        self.check(text.as_deref(), &console)?;
         self.finish(self.layers(text.as_deref())?, console, text)
     }
 
@@ -599,6 +601,14 @@ impl Inputs {
     fn layers(&self, text: Option<&str>) -> Result<Layers, ConfigError> {
         layered(self.file.as_deref().zip(text), &self.environment, &self.overrides)
             .map_err(ConfigError::a_line_each)
+    }
+
+    /// What stands below the operator's changes must be right as well, though it may not be in force.
+    fn check(&self, text: Option<&str>, console: &Console) -> Result<(), ConfigError> {
+        if *console == Console::default() {
+            return Ok(());
+        }
+        self.layers(text)?.finish().map_err(ConfigError::a_line_each).map(drop)
     }
 
     fn finish(
@@ -665,8 +675,14 @@ pub fn assemble(
     environment: &[(String, String)],
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    let layers = layered(file, environment, overrides).map_err(ConfigError::a_line_each)?;
-    layers.finish().map_err(ConfigError::a_line_each)
+    let inputs = Inputs {
+        file: file.map(|(path, _)| path.to_owned()),
+        text: None,
+        environment: environment.to_vec(),
+        overrides: overrides.clone(),
+    };
+    let text = file.map(|(_, text)| text.to_owned());
+    inputs.finish(inputs.layers(text.as_deref())?, Console::default(), text)
 }
 
 fn layered(

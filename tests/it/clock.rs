@@ -50,7 +50,7 @@ fn config(bank: &Bank, store: &Path) -> String {
 }
 
 /// The recorded chart with another selling price.
-fn sells(price: &str) -> Reply {
+pub fn sells(price: &str) -> Reply {
     let text = String::from_utf8(recorded("tpbank.gold", "chart", 0, None)).unwrap();
     let at = text.rfind("\"RATE_SELL\"").unwrap();
     let start = at + text[at..].find(|c: char| c.is_ascii_digit()).unwrap();

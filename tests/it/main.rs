@@ -20,6 +20,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
+mod admin;
 mod api;
 mod attacks;
 mod bands;
@@ -36,8 +37,10 @@ mod fixtures;
 mod holds;
 mod house;
 mod limits;
+mod load;
 mod matrix;
 mod mutations;
+mod operator;
 mod persistence;
 mod replay;
 mod restart;
