@@ -140,6 +140,7 @@ impl App {
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
+        metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         let watched = Arc::clone(&store);
         metrics.watch_store(move || StoreTrouble {
             errors: watched.errors(),
@@ -178,9 +179,15 @@ impl App {
                 Err(_) => http::public(Arc::clone(&site)),
             },
             mount: Arc::clone(&site.mount),
+            tally: site.metrics.public(),
         };
         public.serve_on_threads(&front, &app.stop_listening, &app.servers).map_err(StartError::Threads)?;
-        let front = Front { quick: None, router: http::ops(Arc::clone(&site)), mount: "".into() };
+        let front = Front {
+            quick: None,
+            router: http::ops(Arc::clone(&site)),
+            mount: "".into(),
+            tally: site.metrics.ops(),
+        };
         app.servers.spawn(ops.serve(front, app.stop_listening.clone()));
         app.servers.spawn(tidy_buckets(site, app.stop_listening.clone()));
         tracing::info!("public listener on http://{}", app.public);
@@ -223,11 +230,6 @@ impl App {
         let mut bells = Vec::new();
         for (at, (state, due)) in (0..).zip(states) {
             let Some(feed) = config.feeds.get(state.feed.id) else { continue };
-            for source in &state.sources {
-                if let Some(at) = source.kept.values().map(|kept| kept.checked_at).max() {
-                    shop.metrics.succeeded(state.feed.id, source.source.id, at);
-                }
-            }
             let bell = Arc::new(Notify::new());
             bells.push((feed.schedule.clone(), Arc::clone(&bell)));
             let offset = offset(state.feed.id, feed, shop.fetcher.is_replay());

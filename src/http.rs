@@ -17,7 +17,13 @@ mod wanted;
 mod widget;
 mod wire;
 
-use std::{collections::BTreeMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -84,6 +90,8 @@ pub struct Site {
     pub derived: Derived,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The service is about to stop: whoever sends it requests should send them elsewhere.
+    pub draining: AtomicBool,
     pages: Pages,
 }
 
@@ -115,6 +123,7 @@ impl Site {
             limiter: Limiter::new(config.server.rate_limit),
             derived: Derived::new(tracker, Handle::current()),
             metrics,
+            draining: AtomicBool::new(false),
             pages: Pages::default(),
         }
     }

@@ -35,6 +35,7 @@ mod faults;
 mod fixtures;
 mod holds;
 mod house;
+mod insight;
 mod limits;
 mod matrix;
 mod mutations;

@@ -54,6 +54,8 @@ impl Service {
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if let Some((_, address)) = line.split_once("public listener on http://") {
+                    // In JSON a quotation mark follows.
+                    let address = address.split('"').next().unwrap_or_default();
                     let _ = sender.send(address.trim().parse().unwrap());
                 }
                 let mut log = book.lock().unwrap();
