@@ -20,6 +20,7 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
+mod alerts;
 mod api;
 mod attacks;
 mod bands;
