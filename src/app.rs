@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -112,8 +112,10 @@ pub struct App {
     bound: (TcpListener, TcpListener),
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
+    stop_ops: CancellationToken,
     stop_working: CancellationToken,
     stop_board: CancellationToken,
+    ops_server: TaskTracker,
     servers: TaskTracker,
     workers: TaskTracker,
     board: TaskTracker,
@@ -162,6 +164,7 @@ impl App {
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
+        metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         let watched = Arc::clone(&store);
         metrics.watch_store(move || StoreTrouble {
             errors: watched.errors(),
@@ -214,8 +217,9 @@ impl App {
             workers.spawn(ring(ringer, ringing, clock.clone(), stop_ringing.clone()));
         }
         let router = http::ops(Arc::clone(&site), Arc::clone(&control));
-        let ops_front = Front { quick: None, router, mount: "".into() };
-        servers.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_listening.clone()));
+        let ops_front = Front { quick: None, router, mount: "".into(), tally: site.metrics.ops() };
+        let (stop_ops, ops_server) = (CancellationToken::new(), TaskTracker::new());
+        ops_server.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_ops.clone()));
         if is_watched && !clock.stands() {
             servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
         }
@@ -232,8 +236,10 @@ impl App {
             bound,
             stop_ringing,
             stop_listening,
+            stop_ops,
             stop_working,
             stop_board,
+            ops_server,
             servers,
             workers,
             board: tracker,
@@ -296,12 +302,13 @@ impl App {
 
     /// Stops in order.
     pub async fn stop(self) {
+        // Whoever balances load sees it while the last readers are answered.
+        self.site.draining.store(true, Ordering::Relaxed);
         self.stop_ringing.cancel();
         self.stop_listening.cancel();
-        self.servers.close();
-        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
-            tracing::warn!("some connection did not end in time");
-        }
+        ended(&self.servers).await;
+        self.stop_ops.cancel();
+        ended(&self.ops_server).await;
         self.stop_work().await;
         tracing::info!("stopped");
     }
@@ -309,7 +316,11 @@ impl App {
     /// Stops everything but serving: from now on what is served stays as it is, and the store is anybody's.
     pub async fn rest(self) -> Resting {
         self.stop_work().await;
-        Resting { stop_listening: self.stop_listening, servers: self.servers, bound: self.bound }
+        Resting {
+            stop_listening: [self.stop_listening, self.stop_ops],
+            servers: [self.servers, self.ops_server],
+            bound: self.bound,
+        }
     }
 
     async fn stop_work(&self) {
@@ -328,8 +339,8 @@ impl App {
 
 /// A service that only serves, from memory, until another one has taken its place.
 pub struct Resting {
-    stop_listening: CancellationToken,
-    servers: TaskTracker,
+    stop_listening: [CancellationToken; 2],
+    servers: [TaskTracker; 2],
     bound: (TcpListener, TcpListener),
 }
 
@@ -344,12 +355,17 @@ impl Resting {
 
     /// Answers who is there, and ends.
     pub async fn stop(self) {
-        self.stop_listening.cancel();
-        self.servers.close();
-        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
-            tracing::warn!("some connection did not end in time");
-        }
+        self.stop_listening.iter().for_each(CancellationToken::cancel);
+        let [public, ops] = &self.servers;
+        tokio::join!(ended(public), ended(ops));
         tracing::info!("stopped");
+    }
+}
+
+async fn ended(servers: &TaskTracker) {
+    servers.close();
+    if tokio::time::timeout(SERVERS_STOP, servers.wait()).await.is_err() {
+        tracing::warn!("some connection did not end in time");
     }
 }
 

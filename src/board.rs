@@ -113,12 +113,12 @@ impl Rules {
         Freshness { fresh_until: later(due, self.stale_after), expires_at: later(due, self.expire_after) }
     }
 
-    /// Due runs after `checked_at` and up to `until`; holidays do not count. Nobody counts further than some months.
+    /// Due runs after `checked_at` and up to `until`, at most so many; holidays do not count.
     #[must_use]
-    pub fn missed(&self, checked_at: Timestamp, until: Timestamp) -> u32 {
+    pub fn missed(&self, checked_at: Timestamp, until: Timestamp, most: u32) -> u32 {
         let mut due = self.schedule.due_after(checked_at, &self.calendar);
         let mut missed = 0;
-        while due <= until && missed < MOST_MISSED {
+        while due <= until && missed < most {
             missed += 1;
             due = self.schedule.due_after(due, &self.calendar);
         }
@@ -146,7 +146,7 @@ pub fn published_on(board: &[&Kept], stated: Date) -> Date {
     board.iter().map(|kept| clock::day(kept.fetched_at)).max().map_or(stated, |came| came.max(stated))
 }
 
-/// Nobody asks whether it was more.
+/// Of some months; nobody asks whether it was more.
 const MOST_MISSED: u32 = 10_000;
 
 /// Why a source is not asked.
@@ -335,27 +335,40 @@ impl FeedState {
 
     /// Counts anew what did not come: after every run, and after a start.
     pub fn count_missed(&mut self, now: Timestamp) {
-        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
-        let kept = || asked().flat_map(|source| source.kept.values());
-        let attempted = asked().filter_map(|source| source.last.as_ref()).map(|last| last.at).max();
+        self.missed = self.missed_runs(now, MOST_MISSED);
+        self.missed_publishes = self.missed_boards(now);
+    }
+
+    /// Due runs since the last good answer that brought nothing, up to `most`; those of holidays do not count.
+    #[must_use]
+    pub fn missed_runs(&self, now: Timestamp, most: u32) -> u32 {
+        let attempted = self.asked().filter_map(|source| source.last.as_ref()).map(|last| last.at).max();
         // A run that is due at this moment may be under way.
         let overdue =
             now.saturating_sub(SignedDuration::try_from(self.rules.stale_after).unwrap_or_default());
         let until = attempted.max(overdue.ok()).unwrap_or(now).min(now);
-        let checked = kept().map(|kept| kept.checked_at).max();
-        self.missed = checked.map_or(0, |checked| self.rules.missed(checked, until));
-        let dated: Vec<&Kept> = kept().filter(|kept| kept.as_of.day().is_some()).collect();
+        let checked = self.asked().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at).max();
+        checked.map_or(0, |checked| self.rules.missed(checked, until, most))
+    }
+
+    /// Days since that of the newest board on which a new one was due and did not come.
+    #[must_use]
+    pub fn missed_boards(&self, now: Timestamp) -> u32 {
+        let kept = self.asked().flat_map(|source| source.kept.values());
+        let dated: Vec<&Kept> = kept.filter(|kept| kept.as_of.day().is_some()).collect();
         let day = dated.iter().filter_map(|kept| kept.as_of.day()).max();
-        self.missed_publishes = day
-            .filter(|_| judge::is_daily(self.feed.kind))
-            .map_or(0, |day| self.rules.missed_publishes(published_on(&dated, day), now));
+        day.filter(|_| judge::is_daily(self.feed.kind))
+            .map_or(0, |day| self.rules.missed_publishes(published_on(&dated, day), now))
+    }
+
+    fn asked(&self) -> impl Iterator<Item = &SourceState> {
+        self.sources.iter().filter(|source| source.standing == Standing::On)
     }
 
     /// The candidate for a figure, where one waits.
     #[must_use]
     pub fn held(&self, key: &str) -> Option<&Held> {
-        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
-        asked().find_map(|source| source.held.get(key)).filter(|held| !held.refused)
+        self.asked().find_map(|source| source.held.get(key)).filter(|held| !held.refused)
     }
 
     /// What is served of this feed at `now`.

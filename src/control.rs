@@ -185,6 +185,7 @@ impl Control {
     ) -> Result<Arc<Self>, StoreError> {
         let acts = shop.store.acts(ACTS).await?.into();
         let last = Reload { at: shop.clock.now(), result: Ok(Vec::new()) };
+        shop.metrics.reloaded(true, last.at);
         Ok(Arc::new(Self {
             shop,
             front,
@@ -282,6 +283,7 @@ impl Control {
                 self.note(via, "reload", &file, None, None, &why).await;
             }
         }
+        self.shop.metrics.reloaded(result.is_ok(), now);
         self.last.store(Arc::new(Reload { at: now, result: result.clone() }));
         result
     }
@@ -604,11 +606,6 @@ impl Control {
 
     fn start_worker(&self, config: &Config, state: FeedState, first: Option<Duration>) {
         let Some(tuning) = app::tuning(config, state.feed, self.shop.fetcher.is_replay()) else { return };
-        for source in &state.sources {
-            if let Some(at) = source.kept.values().map(|kept| kept.checked_at).max() {
-                self.shop.metrics.succeeded(state.feed.id, source.source.id, at);
-            }
-        }
         let (feed, bell) = (state.feed.id, Arc::new(Notify::new()));
         self.hang(feed, &tuning, &bell);
         let (worker, reins) = Worker::new(Arc::clone(&self.shop), tuning, state, Arc::clone(&bell));

@@ -3,6 +3,7 @@
 //! what the bytes mean is for the parsers.
 
 pub mod blocked;
+mod laps;
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,9 +36,10 @@ use url::{Host, Url};
 use crate::{
     clock::{self, Clock},
     config,
-    metrics::Metrics,
+    metrics::{Metrics, Phase},
     replay::Replay,
 };
+use laps::Laps;
 
 /// Bytes that a source may send.
 const MAX_WIRE: usize = 2 << 20;
@@ -242,6 +244,36 @@ pub struct Target<'a> {
     pub run: usize,
     /// Whether a passing failure may be retried at once; not while the source keeps failing.
     pub retry: bool,
+    /// What came, for the log.
+    pub seen: &'a Seen,
+}
+
+/// What a source sent in one attempt, whatever became of it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    status: AtomicU16,
+    bytes: AtomicUsize,
+}
+
+impl Seen {
+    /// The status of the last answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        Some(self.status.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    }
+
+    /// An answer that came over no wire.
+    fn of_memory(&self, exchange: &Exchange) {
+        if let Exchange::Body(body) = exchange {
+            self.bytes.fetch_add(body.bytes.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of all bodies, as they came over the wire.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// Live sources or recordings.
@@ -282,8 +314,12 @@ impl Fetcher {
     ) -> Result<Exchange, Outcome> {
         match self {
             Self::Live(live) => live.fetch(target, request, known).await,
-            Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body),
-            Self::Simulated(transport) => transport.answer(target, request, known),
+            Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body).inspect(|exchange| {
+                target.seen.of_memory(exchange);
+            }),
+            Self::Simulated(transport) => {
+                transport.answer(target, request, known).inspect(|exchange| target.seen.of_memory(exchange))
+            }
         }
     }
 
@@ -305,7 +341,7 @@ pub struct Live {
     /// One answer is unpacked at a time: a decoder's window alone may be of megabytes.
     unpacking: Semaphore,
     /// One client a source: trust, proxy and the guard on addresses are the source's own.
-    clients: Mutex<HashMap<String, Client>>,
+    clients: Mutex<HashMap<String, (Client, Laps)>>,
     /// One request at a time per host.
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -356,7 +392,7 @@ impl Live {
         if !target.config.allow_private {
             refuse_private_literal(&request.url)?;
         }
-        let client = self.client(target)?;
+        let (client, laps) = self.client(target)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let gate = Arc::clone(
             self.hosts
@@ -369,7 +405,7 @@ impl Live {
         loop {
             // The gate is never closed, so a permit always comes.
             let permit = gate.acquire().await;
-            let result = self.once(&client, target, request, known).await;
+            let result = self.once((&client, &laps), target, request, known).await;
             drop(permit);
             match result {
                 Err(outcome) if target.retry && tries < RETRIES && outcome.is_passing() => {
@@ -387,14 +423,16 @@ impl Live {
         }
     }
 
-    fn client(&self, target: Target<'_>) -> Result<Client, Outcome> {
+    fn client(&self, target: Target<'_>) -> Result<(Client, Laps), Outcome> {
         let key = format!("{}.{}", target.feed, target.source);
         let config = self.config.load();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
+        let laps = Laps::default();
         let mut builder = Client::builder()
+            .connector_layer(laps.clone())
             .user_agent(&config.user_agent)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
@@ -405,6 +443,7 @@ impl Live {
             .no_proxy()
             .dns_resolver(Guard {
                 names: Arc::clone(&self.names),
+                laps: laps.clone(),
                 allow_private: target.config.allow_private,
                 proxy: config.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
             });
@@ -418,13 +457,13 @@ impl Live {
         let client = builder.build().map_err(|error| {
             Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
         })?;
-        clients.insert(key, client.clone());
-        Ok(client)
+        clients.insert(key, (client.clone(), laps.clone()));
+        Ok((client, laps))
     }
 
     async fn once(
         &self,
-        client: &Client,
+        (client, laps): (&Client, &Laps),
         target: Target<'_>,
         request: &Request,
         known: Option<&Validators>,
@@ -440,7 +479,12 @@ impl Live {
                 .body(request.form.clone()),
         };
         builder = builder.headers(headers(target, request, known));
-        let response = match timeout_at(deadline, builder.send()).await {
+        laps.begin();
+        let sent = timeout_at(deadline, builder.send()).await;
+        for (phase, took) in laps.end() {
+            self.metrics.took(target.feed, phase, took);
+        }
+        let response = match sent {
             Err(_) => return Err(Outcome::Timeout(target.timeout)),
             Ok(Err(error)) => {
                 let outcome = classify(error, host, target.timeout);
@@ -461,6 +505,7 @@ impl Live {
             return Err(Outcome::TooLarge("32 kB of headers"));
         }
         let status = response.status();
+        target.seen.status.store(status.as_u16(), Ordering::Relaxed);
         if status == StatusCode::NOT_MODIFIED && known.is_some_and(|known| !known.is_empty()) {
             return Ok(Exchange::NotModified);
         }
@@ -470,7 +515,10 @@ impl Live {
             return Err(by.map_or(Outcome::Status(status), |by| Outcome::Blocked { status, by }));
         }
         let meta = response.headers().clone();
-        let wire = read_capped(response, deadline, target.timeout).await?;
+        let began = Instant::now();
+        let wire = read_capped(response, deadline, target.timeout, target.seen).await;
+        self.metrics.took(target.feed, Phase::Body, began.elapsed());
+        let wire = wire?;
         let codings: Vec<HeaderValue> = meta.get_all(header::CONTENT_ENCODING).iter().cloned().collect();
         let bytes = if codings.is_empty() {
             wire
@@ -583,6 +631,7 @@ async fn read_capped(
     mut response: Response,
     deadline: Instant,
     timeout: Duration,
+    seen: &Seen,
 ) -> Result<Vec<u8>, Outcome> {
     if response.content_length().is_some_and(|length| length > MAX_WIRE as u64) {
         return Err(Outcome::TooLarge("2 MB"));
@@ -607,6 +656,7 @@ async fn read_capped(
                     return Err(Outcome::TooLarge("2 MB"));
                 }
                 wire.extend_from_slice(&chunk);
+                seen.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
             }
         }
         if Instant::now() >= window.0 {
@@ -810,6 +860,7 @@ impl Names for SystemNames {
 /// Resolves names and refuses a name if any of its addresses is private: the connection would take any of them.
 struct Guard {
     names: Arc<dyn Names>,
+    laps: Laps,
     allow_private: bool,
     proxy: Option<String>,
 }
@@ -818,8 +869,11 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allow_private || self.proxy.as_deref() == Some(name.as_str());
         let answer = self.names.addresses(name.as_str().to_owned());
+        let laps = self.laps.clone();
         Box::pin(async move {
+            let lap = laps.name();
             let addresses = tokio::time::timeout(NAME_TIMEOUT, answer).await.map_err(|_| Refused::Unknown)?;
+            drop(lap);
             let addresses = addresses.map_err(|_| Refused::Unknown)?;
             match addresses.iter().find(|address| !allowed && !is_public(**address)) {
                 Some(private) => Err(Refused::Private(*private).into()),

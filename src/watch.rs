@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use notify::{
@@ -38,7 +38,7 @@ pub async fn follow(control: Arc<Control>, stop: CancellationToken) {
             () = touched.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
-        if contents(&files) == seen {
+        if !is_news(&control, &seen, &contents(&files)) {
             continue;
         }
         for _ in 0..LONGEST {
@@ -47,7 +47,7 @@ pub async fn follow(control: Arc<Control>, stop: CancellationToken) {
             }
         }
         let now = contents(&files);
-        if now == seen {
+        if !is_news(&control, &seen, &now) {
             continue;
         }
         // Read before it is applied: what is written meanwhile is another change.
@@ -69,9 +69,22 @@ fn files(control: &Control) -> Vec<PathBuf> {
     config.inputs.file.iter().chain(&config.files).cloned().collect()
 }
 
-/// What stands in them; `None`: it cannot be read.
-fn contents(files: &[PathBuf]) -> Vec<Option<u64>> {
-    files.iter().map(|file| std::fs::read(file).ok().map(|bytes| xxh3_64(&bytes))).collect()
+/// A hash of what stands in a file, and when it was written; `None`: it cannot be read.
+type Seen = Vec<Option<(u64, Option<SystemTime>)>>;
+
+fn contents(files: &[PathBuf]) -> Seen {
+    let look = |file: &PathBuf| {
+        let written = std::fs::metadata(file).and_then(|about| about.modified()).ok();
+        Some((xxh3_64(&std::fs::read(file).ok()?), written))
+    };
+    files.iter().map(look).collect()
+}
+
+/// Other content is. Whoever wrote the same again after it had been refused wants to know that it is good.
+fn is_news(control: &Control, seen: &Seen, now: &Seen) -> bool {
+    let content =
+        |of: &Seen| -> Vec<Option<u64>> { of.iter().map(|file| file.map(|(hash, _)| hash)).collect() };
+    content(seen) != content(now) || (seen != now && control.last_reload().result.is_err())
 }
 
 /// Folders in which the files, or what they lead to, can be replaced.

@@ -50,6 +50,7 @@ use super::{
     Peer, Problem, Site,
     wire::{self, Patience, Wire},
 };
+use crate::metrics::Tally;
 
 /// A half-sent header, and an idle connection, end after this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,6 +88,8 @@ pub struct Front {
     pub router: Router,
     /// Where it is mounted, for the problems of requests that reach neither.
     pub mount: Arc<str>,
+    /// Where its answers are counted.
+    pub tally: Arc<Tally>,
 }
 
 impl Front {
@@ -97,6 +100,7 @@ impl Front {
             quick: Some(Arc::clone(site)),
             router: super::public_with(api, Arc::clone(site)),
             mount: Arc::clone(&site.mount),
+            tally: site.metrics.public(),
         }
     }
 }
@@ -242,8 +246,9 @@ impl Door {
     /// A task for a connection.
     fn attend(&self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
         let patience = Patience::new();
-        let wire =
-            TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&self.front.load().mount)));
+        let front = self.front.load();
+        let open = Tally::open(&front.tally);
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), &front));
         let visitor = Visitor {
             front: Arc::clone(&self.front),
             peer,
@@ -265,7 +270,7 @@ impl Door {
             if let Some(farewell) = attendance.end(ended.as_ref()) {
                 farewell.await;
             }
-            drop(place);
+            drop((open, place));
         });
     }
 }
@@ -437,6 +442,7 @@ impl Service<Request<Incoming>> for Visitor {
                 site.quick(request.method(), request.uri(), request.headers())
             }))
         {
+            front.tally.answered(response.status().as_u16());
             let response = self.stopping.last_of_all(response);
             return Either::Left(ready(Ok(response.map(|body| sent(EitherBody::Left(body))))));
         }
@@ -444,11 +450,13 @@ impl Service<Request<Incoming>> for Visitor {
         request.extensions_mut().insert(Peer(self.peer));
         let answer = front.router.clone().call(request);
         let (patience, stopping) = (Arc::clone(&self.patience), Arc::clone(&self.stopping));
+        let tally = Arc::clone(&front.tally);
         Either::Right(Box::pin(async move {
             let mut response = match answer.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
+            tally.answered(response.status().as_u16());
             if response.status() == StatusCode::NOT_MODIFIED {
                 // axum gives every HEAD one, here of a body that is not there.
                 response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -520,7 +528,12 @@ mod tests {
     ) -> (SocketAddr, CancellationToken, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let front = Arc::new(ArcSwap::from_pointee(Front { quick: None, router, mount: "".into() }));
+        let front = Arc::new(ArcSwap::from_pointee(Front {
+            quick: None,
+            router,
+            mount: "".into(),
+            tally: Arc::default(),
+        }));
         let serving = serve(listener, Arc::new(Semaphore::new(places)), front, stop.clone());
         (address, stop, serving)
     }

@@ -21,8 +21,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::Problem;
-use crate::clock::Clock;
+use super::{Problem, serve::Front};
+use crate::{clock::Clock, metrics::Tally};
 
 /// Bytes that are copied rather than sent from two places.
 const SMALL: usize = 4096;
@@ -104,6 +104,8 @@ pub(super) struct Wire {
     patience: Arc<Patience>,
     /// Where the listener is mounted.
     mount: Arc<str>,
+    /// Counts what is said here, which nobody else sees.
+    tally: Arc<Tally>,
     begun: Begun,
     /// Some request was refused.
     refused: bool,
@@ -113,11 +115,12 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>, mount: Arc<str>) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>, front: &Front) -> Self {
         Self {
             stream,
             patience,
-            mount,
+            mount: Arc::clone(&front.mount),
+            tally: Arc::clone(&front.tally),
             begun: Begun::default(),
             refused: false,
             stalled: None,
@@ -168,6 +171,7 @@ impl Wire {
     }
 
     fn raw(&self, problem: Problem) -> Vec<u8> {
+        self.tally.answered(problem.status().as_u16());
         problem.raw(&self.mount, &date(), self.begun.is_head())
     }
 

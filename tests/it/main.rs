@@ -21,6 +21,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
 mod admin;
+mod alerts;
 mod api;
 mod attacks;
 mod bands;
@@ -36,6 +37,7 @@ mod faults;
 mod fixtures;
 mod holds;
 mod house;
+mod insight;
 mod limits;
 mod load;
 mod matrix;

@@ -59,11 +59,13 @@ impl Service {
             let mut public: Option<SocketAddr> = None;
             for line in lines.map_while(Result::ok) {
                 if let Some((_, address)) = line.split_once("public listener on http://") {
-                    public = Some(address.trim().parse().unwrap());
+                    // In JSON a quotation mark follows.
+                    public = address.split('"').next().and_then(|address| address.trim().parse().ok());
                 }
                 if let (Some(public), Some((_, address))) =
                     (public, line.split_once("ops listener on http://"))
                 {
+                    let address = address.split('"').next().unwrap_or_default();
                     let _ = sender.send((public, address.trim().parse().unwrap()));
                 }
                 let mut log = book.lock().unwrap();
