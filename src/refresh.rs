@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// A source may lead on, but not in circles.
-const MAX_HOPS: usize = 3;
+pub(crate) const MAX_HOPS: usize = 3;
 /// Parsing takes microseconds; what takes seconds is an attack.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serving does not wait longer than this for the disk.
@@ -584,7 +584,6 @@ impl Worker {
         Err(Trouble::TooManyHops)
     }
 
-    /// On a thread of its own, so that neither a panic nor an endless page stops anything else.
     async fn parse(
         &self,
         source: &'static Source,
@@ -592,26 +591,7 @@ impl Worker {
         step: &'static str,
         body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
-        let secrets = self.shop.secrets.clone();
-        let now = self.shop.clock.now();
-        let body = Arc::clone(body);
-        let parse = tokio::task::spawn_blocking(move || {
-            let parsed = (source.parse)(&Answer {
-                body: &body.bytes,
-                charset: body.charset.as_deref(),
-                last_modified: body.last_modified,
-                step: Some(step),
-                now,
-                base: &base,
-                secrets: &secrets,
-            });
-            parsed.map_err(|error| fetch::blocked::named(error, &body))
-        });
-        match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
-            Err(_) => Err(Trouble::ParseTimeout),
-            Ok(Err(_)) => Err(Trouble::Panic),
-            Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
-        }
+        parse(source, base, step, Arc::clone(body), self.shop.secrets.clone(), self.shop.clock.now()).await
     }
 
     /// Keeps an answer that was not taken, beside why; gives the trouble back.
@@ -901,6 +881,37 @@ impl Worker {
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
+    }
+}
+
+/// Reads an answer on a thread of its own, so that neither a panic nor an endless page stops anything else.
+///
+/// # Errors
+/// [`Trouble`]
+pub async fn parse(
+    source: &'static Source,
+    base: Url,
+    step: &'static str,
+    body: Arc<Body>,
+    secrets: Secrets,
+    now: Timestamp,
+) -> Result<Parsed, Trouble> {
+    let parse = tokio::task::spawn_blocking(move || {
+        let parsed = (source.parse)(&Answer {
+            body: &body.bytes,
+            charset: body.charset.as_deref(),
+            last_modified: body.last_modified,
+            step: Some(step),
+            now,
+            base: &base,
+            secrets: &secrets,
+        });
+        parsed.map_err(|error| fetch::blocked::named(error, &body))
+    });
+    match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
+        Err(_) => Err(Trouble::ParseTimeout),
+        Ok(Err(_)) => Err(Trouble::Panic),
+        Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod backup;
 mod held;
+mod history;
 mod inspect;
 mod lock;
 mod log;
+mod past;
 mod recover;
 mod rows;
 mod write;
@@ -31,6 +33,8 @@ use sqlx::{
 pub use backup::Backups;
 use inspect::{is_damage, unusable};
 use lock::Lock;
+pub use history::{Change, Mark, Page, Series};
+pub use past::{Past, PastBoard};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
@@ -96,6 +100,27 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// Written by an earlier version, and not ours to bring up to date.
+    #[error(
+        "the store {file} has schema {found}, this program needs {known}: start its service with this version first"
+    )]
+    Older {
+        /// The database.
+        file: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Nothing that is kept there would last.
+    #[error("the store is in memory and keeps nothing; set store.url to sqlite:<path>")]
+    InMemory,
+    /// Past days are being read already.
+    #[error("another backfill is writing to the store {0}; wait for it, or stop it")]
+    Backfilling(PathBuf),
+    /// The service has set it aside meanwhile.
+    #[error("the store {0} was replaced while it was written to; run this again")]
+    Replaced(PathBuf),
     /// Live and recorded answers do not mix.
     #[error("the store {file} holds {found} answers and cannot take {wanted} ones; give another --store")]
     Nature {
@@ -175,7 +200,12 @@ pub struct Published {
 
 /// Every step of the schema, oldest first; `user_version` counts those that were taken.
 pub const MIGRATIONS: &[&str] =
-    &[include_str!("store/0001.sql"), include_str!("store/0002.sql"), include_str!("store/0003.sql")];
+    &[
+        include_str!("store/0001.sql"),
+        include_str!("store/0002.sql"),
+        include_str!("store/0003.sql"),
+        include_str!("store/0004.sql"),
+    ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for a disk that does not write.

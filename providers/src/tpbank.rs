@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use jiff::ToSpan;
+use jiff::{ToSpan, civil::Weekday};
 
 use crate::{
-    Answer, AsOf, Ask, Feed, Institution, Kind, Parsed, Request, Source, date,
+    Answer, AsOf, Ask, Feed, Institution, Kind, Parsed, Past, Request, Source, date,
     error::ParseError,
     json::{self, Object},
     number::{self, NumberFormat},
@@ -36,6 +36,8 @@ const GOLD: Feed = Feed {
         whole: true,
         min_interval: None,
         requests,
+        // Saturdays have a price of their own, Sundays have not (the chart of May 2024).
+        past: Some(Past { request: past, rests: &[Weekday::Sunday], rests_on_holidays: false }),
         parse,
     }],
 };
@@ -46,6 +48,11 @@ fn requests(ask: &Ask<'_>) -> Vec<Request> {
     let from = date::write_month_first(today.saturating_sub(10.days()));
     let to = date::write_month_first(today);
     vec![request::get("chart", ask.base, &[("from_date", &from), ("to_date", &to)], request::JSON)]
+}
+
+/// The same ten days up to that day, whose newest is its price: whether the bank would answer for one day alone is not known.
+fn past(ask: &Ask<'_>) -> Option<Request> {
+    requests(ask).into_iter().next()
 }
 
 fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
