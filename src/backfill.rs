@@ -243,7 +243,9 @@ impl Backfill<'_> {
             match refresh::parse(self.source, base, request.step, body, secrets, now).await {
                 Ok(Parsed::Follow(next)) => request = next,
                 Ok(Parsed::Sheet(sheet)) => return self.judge(day, sheet),
-                Err(Trouble::Parse(ParseError::NoData(why))) => return Ok(Found::None(why)),
+                Err(Trouble::Parse(ParseError::NoData(why))) if self.past.says_none => {
+                    return Ok(Found::None(why));
+                }
                 Err(trouble) => return Err(trouble),
             }
         }

@@ -433,6 +433,18 @@ pub fn log_settings() -> LogSettings {
     }
 }
 
+/// Variables that are ours by name and that nothing reads: a section and its key are separated by two underscores.
+#[must_use]
+pub fn stray_environment() -> Vec<String> {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("BANGGIA_") && !name.contains("__"));
+    ours.filter(|name| !VARIABLES.contains(&name.as_str())).collect()
+}
+
+/// Variables beside those of the configuration.
+pub const VARIABLES: &[&str] = &["BANGGIA_CONFIG", "BANGGIA_LOG", "BANGGIA_LOG_FORMAT"];
+
 /// The same, of given texts.
 ///
 /// # Errors
@@ -451,10 +463,12 @@ fn layered(
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
     let mut layers = Layers::defaults()?;
+    // Every problem of every layer at once: whoever mends one would else be told the next.
+    let mut problems = Vec::new();
     if let Some((path, text)) = file {
-        layers.file(path, text)?;
+        problems.extend(layers.file(path, text).err().map(|error| error.0).unwrap_or_default());
     }
-    layers.environment(environment)?;
+    problems.extend(layers.environment(environment).err().map(|error| error.0).unwrap_or_default());
     for (option, key, value) in [
         ("--listen", "server.listen", &overrides.listen),
         ("--ops-listen", "server.ops_listen", &overrides.ops_listen),
@@ -464,7 +478,14 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
-    layers.finish()
+    match layers.finish() {
+        Ok(config) if problems.is_empty() => Ok(config),
+        Ok(_) => Err(ConfigError(problems)),
+        Err(error) => {
+            problems.extend(error.0);
+            Err(ConfigError(problems))
+        }
+    }
 }
 
 #[cfg(test)]

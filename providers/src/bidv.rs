@@ -29,7 +29,12 @@ const FX: Feed = Feed {
         min_interval: None,
         requests: fx::requests,
         // A Sunday asked for by its date has no board; what a Saturday has is not known.
-        past: Some(Past { request: fx::past, rests: &[Weekday::Sunday], rests_on_holidays: false }),
+        past: Some(Past {
+            request: fx::past,
+            rests: &[Weekday::Sunday],
+            rests_on_holidays: false,
+            says_none: true,
+        }),
         parse: fx::parse,
     }],
 };

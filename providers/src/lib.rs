@@ -152,6 +152,8 @@ pub struct Past {
     pub rests: &'static [Weekday],
     /// Whether it has none of public holidays either.
     pub rests_on_holidays: bool,
+    /// Whether an answer without data says that a day has no board; else it is a fault.
+    pub says_none: bool,
 }
 
 /// A stand-in's name and page.

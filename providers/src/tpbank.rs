@@ -36,8 +36,14 @@ const GOLD: Feed = Feed {
         whole: true,
         min_interval: None,
         requests,
-        // Saturdays have a price of their own, Sundays have not (the chart of May 2024).
-        past: Some(Past { request: past, rests: &[Weekday::Sunday], rests_on_holidays: false }),
+        // Saturdays have a price of their own, Sundays have not (the chart of May 2024). A day without one is answered
+        // with the days before it; a chart without any is no answer.
+        past: Some(Past {
+            request: past,
+            rests: &[Weekday::Sunday],
+            rests_on_holidays: false,
+            says_none: false,
+        }),
         parse,
     }],
 };

@@ -34,6 +34,7 @@ const FX: Feed = Feed {
                 request: json::past,
                 rests: &[Weekday::Saturday, Weekday::Sunday],
                 rests_on_holidays: true,
+                says_none: true,
             }),
             parse: json::parse,
         },

@@ -22,6 +22,7 @@
 
 mod api;
 mod attacks;
+mod backfill;
 mod bands;
 mod bank;
 mod calibration;
@@ -31,6 +32,7 @@ mod contract;
 mod corpus;
 mod damage;
 mod day;
+mod export;
 mod faults;
 mod fixtures;
 mod holds;

@@ -1,0 +1,89 @@
+//! `serve`: the service from its start to SIGTERM, and its log.
+
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{Common, Failure, load};
+use crate::{
+    app::{App, Mode},
+    config::{self, Overrides},
+};
+
+#[derive(Debug, Args, Default)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    common: Common,
+    /// Address of API and widgets
+    #[arg(long, value_name = "A")]
+    listen: Option<String>,
+    /// Address of health; never public
+    #[arg(long, value_name = "A")]
+    ops_listen: Option<String>,
+    /// Where values are kept: sqlite:<path>
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Answer every fetch from recordings: the built-in ones, or those of a folder
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "clap's form of an option with an optional value")]
+    replay: Option<Option<PathBuf>>,
+}
+
+pub(super) async fn serve(options: Serve) -> Result<ExitCode, Failure> {
+    let replay = options.replay;
+    let overrides = Overrides {
+        listen: options.listen,
+        ops_listen: options.ops_listen,
+        // Recorded answers stay in memory unless a store is asked for.
+        store: options.store.or_else(|| replay.as_ref().map(|_| "sqlite::memory:".to_owned())),
+    };
+    let config = load(&options.common, &overrides)?;
+    log();
+    let mode = replay.map_or(Mode::Live, Mode::Replay);
+    if let Mode::Replay(_) = mode {
+        tracing::info!("replay: answers are recorded ones, not current prices");
+    }
+    // A connection is a file; the system's usual 1,024 are fewer than the connections that are allowed.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    // Before anything is served: whoever gets an answer may also stop us.
+    let stop = stop_signal().map_err(Failure::failed)?;
+    let app = App::start(config, mode).await.map_err(Failure::failed)?;
+    stop.await;
+    tracing::info!("stopping");
+    app.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Listens for SIGTERM and SIGINT from now on; the future it gives ends at the first.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Logs go to standard error: text for people, JSON when `BANGGIA_LOG_FORMAT=json`.
+fn log() {
+    let settings = config::log_settings();
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // A log that cannot be written is lost; to complain about it on the same broken stream would panic.
+        .log_internal_errors(false);
+    // A second subscriber is refused; then the first one stays.
+    let _ = if settings.json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+}
