@@ -64,6 +64,8 @@ pub enum Day {
     None(String),
     /// It could not be read: it is asked for again next time.
     Failed(Reason),
+    /// The source asks to wait until then, and is asked again.
+    Waits(Timestamp),
 }
 
 /// How a run ended.
@@ -139,7 +141,8 @@ impl Backfill<'_> {
         let mut last = None;
         for &day in days {
             let pause = self.pause.saturating_mul(1 << in_a_row);
-            let found = match self.ask_patiently(day, pause, &mut last).await {
+            let waits = |until| tell(day, &Day::Waits(until));
+            let found = match self.ask_patiently(day, pause, &mut last, waits).await {
                 Ok(Found::Board(board, left_out)) => {
                     let new = store.keep(&board, self.clock.now()).await?;
                     sum.boards += 1;
@@ -153,10 +156,9 @@ impl Backfill<'_> {
                     silent.push(day);
                     Day::None(why)
                 }
-                Err(trouble) => {
+                Err(Failure { reason, until }) => {
                     sum.failed += 1;
-                    let until = asks_to_wait(&trouble);
-                    let reason = self.discreet(trouble.reason());
+                    let reason = self.discreet(reason);
                     tell(day, &Day::Failed(reason.clone()));
                     in_a_row += 1;
                     if until.is_some_and(|until| self.clock.until(until) > LONGEST_WAIT) {
@@ -193,32 +195,33 @@ impl Backfill<'_> {
         day: Date,
         pause: Duration,
         last: &mut Option<Instant>,
-    ) -> Result<Found, Trouble> {
-        let trouble = match self.ask(day, pause, last).await {
-            Err(trouble) => trouble,
+        tell: impl FnOnce(Timestamp),
+    ) -> Result<Found, Failure> {
+        let failure = match self.ask(day, pause, last).await {
+            Err(failure) => failure,
             found => return found,
         };
-        match asks_to_wait(&trouble).map(|until| self.clock.until(until)) {
-            Some(wait) if wait <= LONGEST_WAIT => {
+        match failure.until.map(|until| (until, self.clock.until(until))) {
+            Some((until, wait)) if wait <= LONGEST_WAIT => {
+                tell(until);
                 // Clocks tell whole seconds: one more, or we might be a moment early.
                 tokio::time::sleep(wait + Duration::from_secs(1)).await;
                 self.ask(day, pause, last).await
             }
-            _ => Err(trouble),
+            _ => Err(failure),
         }
     }
 
-    async fn ask(&self, day: Date, pause: Duration, last: &mut Option<Instant>) -> Result<Found, Trouble> {
-        let setup = |why: &str| Trouble::Fetch(Outcome::Setup(why.to_owned()));
+    async fn ask(&self, day: Date, pause: Duration, last: &mut Option<Instant>) -> Result<Found, Failure> {
         let config = self
             .settings
             .sources
             .get(self.source.id)
-            .ok_or_else(|| setup("the source is not configured"))?;
-        let now =
-            VIETNAM.to_timestamp(day.at(23, 59, 59, 0)).map_err(|_| setup("the day is out of range"))?;
-        let ask = Ask { now, base: &config.url, secrets: &self.config.secrets };
-        let mut request = (self.past.request)(&ask).ok_or_else(|| setup("the day cannot be asked for"))?;
+            .ok_or_else(|| Failure::setup("the source is not configured"))?;
+        let now = VIETNAM
+            .to_timestamp(day.at(23, 59, 59, 0))
+            .map_err(|_| Failure::setup("the day is out of range"))?;
+        let mut request = (self.past.request)(&Ask { now, base: &config.url, secrets: &self.config.secrets });
         for _ in 0..MAX_HOPS {
             if let Some(last) = *last {
                 tokio::time::sleep_until(last + pause).await;
@@ -234,47 +237,46 @@ impl Backfill<'_> {
             };
             let answer = self.fetcher.fetch(target, &request, None).await;
             *last = Some(Instant::now());
-            let body = match answer.map_err(Trouble::Fetch)? {
-                Exchange::Body(body) => Arc::new(body),
+            let body = match answer {
+                Ok(Exchange::Body(body)) => Arc::new(body),
                 // Nothing was asked conditionally.
-                Exchange::NotModified => return Err(Trouble::Fetch(Outcome::Protocol("304".to_owned()))),
+                Ok(Exchange::NotModified) => {
+                    return Err(Failure::setup("304 where nothing was asked conditionally"));
+                }
+                Err(outcome) => return Err(Trouble::Fetch(outcome).into()),
             };
             let (base, secrets) = (config.url.clone(), self.config.secrets.clone());
             match refresh::parse(self.source, base, request.step, body, secrets, now).await {
                 Ok(Parsed::Follow(next)) => request = next,
-                Ok(Parsed::Sheet(sheet)) => return self.judge(day, sheet),
+                Ok(Parsed::Sheet(sheet)) => return self.judge(day, &sheet).map_err(Failure::from),
                 Err(Trouble::Parse(ParseError::NoData(why))) if self.past.says_none => {
                     return Ok(Found::None(why));
                 }
-                Err(trouble) => return Err(trouble),
+                Err(trouble) => return Err(trouble.into()),
             }
         }
-        Err(Trouble::TooManyHops)
+        Err(Trouble::TooManyHops.into())
     }
 
     /// By the rules for a first answer: whatever was served before or after says nothing about another day.
-    fn judge(&self, day: Date, sheet: Sheet) -> Result<Found, Trouble> {
+    fn judge(&self, day: Date, sheet: &Sheet) -> Result<Found, Reason> {
+        let other = |why: String| Err(Reason::new("other_day", format!("the answer for {day} {why}")));
         match sheet.as_of.day() {
             Some(own) if own == day => {}
             Some(earlier) if earlier < day => {
                 return Ok(Found::None(format!("its last board before is of {earlier}")));
             }
-            Some(later) => {
-                let why = format!("the answer for {day} is the board of {later}");
-                return Err(Trouble::Parse(ParseError::Schema(why)));
-            }
-            None => {
-                let why = format!("the answer for {day} does not say of which day it is");
-                return Err(Trouble::Parse(ParseError::Schema(why)));
-            }
+            Some(later) => return other(format!("is the board of {later}")),
+            None => return other("does not say of which day it is".to_owned()),
         }
         let limit = self.settings.max_jump.limit;
         let judgement =
-            judge::judge(&Case::first(self.feed, &sheet, &self.config.judge, limit, self.clock.now()));
+            judge::judge(&Case::first(self.feed, sheet, &self.config.judge, limit, self.clock.now()));
+        let mut reasons = judgement.reasons.into_iter();
         if judgement.verdict == Verdict::Reject {
-            return Err(Trouble::Judged(sheet, judgement));
+            return Err(reasons.next().unwrap_or_else(|| Reason::new("rejected", "the answer was refused")));
         }
-        let left_out = judgement.reasons.into_iter().map(|reason| self.discreet(reason)).collect();
+        let left_out = reasons.map(|reason| self.discreet(reason)).collect();
         Ok(Found::Board(PastBoard { day, as_of: sheet.as_of, quotes: judgement.accepted }, left_out))
     }
 
@@ -290,9 +292,31 @@ enum Found {
     None(String),
 }
 
-fn asks_to_wait(trouble: &Trouble) -> Option<Timestamp> {
-    match trouble {
-        Trouble::Fetch(Outcome::RetryAfter { until, .. }) => Some(*until),
-        _ => None,
+/// Why a day could not be read.
+struct Failure {
+    reason: Reason,
+    /// When the source wants to be asked again.
+    until: Option<Timestamp>,
+}
+
+impl Failure {
+    fn setup(why: &'static str) -> Self {
+        Reason::new("setup", why).into()
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, until: None }
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        let until = match &trouble {
+            Trouble::Fetch(Outcome::RetryAfter { until, .. }) => Some(*until),
+            _ => None,
+        };
+        Self { reason: trouble.reason(), until }
     }
 }

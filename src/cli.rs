@@ -174,8 +174,7 @@ fn load(common: &Common, overrides: &Overrides) -> Result<Config, Failure> {
 
 /// A day of the command line.
 fn date(option: &str, text: &str) -> Result<Date, Failure> {
-    text.parse()
-        .map_err(|_| Failure::usage(format!("{option} \"{text}\" is not a day such as 2026-09-30")))
+    text.parse().map_err(|_| Failure::usage(format!("{option} \"{text}\" is not a day such as 2026-09-30")))
 }
 
 /// States from the store, without touching it.

@@ -31,9 +31,9 @@ use sqlx::{
 };
 
 pub use backup::Backups;
+pub use history::{Change, Mark, Page, Series};
 use inspect::{is_damage, unusable};
 use lock::Lock;
-pub use history::{Change, Mark, Page, Series};
 pub use past::{Past, PastBoard};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
@@ -199,13 +199,12 @@ pub struct Published {
 }
 
 /// Every step of the schema, oldest first; `user_version` counts those that were taken.
-pub const MIGRATIONS: &[&str] =
-    &[
-        include_str!("store/0001.sql"),
-        include_str!("store/0002.sql"),
-        include_str!("store/0003.sql"),
-        include_str!("store/0004.sql"),
-    ];
+pub const MIGRATIONS: &[&str] = &[
+    include_str!("store/0001.sql"),
+    include_str!("store/0002.sql"),
+    include_str!("store/0003.sql"),
+    include_str!("store/0004.sql"),
+];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an orderly stop waits for a disk that does not write.

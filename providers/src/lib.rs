@@ -147,7 +147,7 @@ pub struct Source {
 #[derive(Debug, Clone, Copy)]
 pub struct Past {
     /// What to ask; [`Ask::now`] is the end of that day.
-    pub request: fn(&Ask<'_>) -> Option<Request>,
+    pub request: fn(&Ask<'_>) -> Request,
     /// Weekdays of which it has never had a board of their own.
     pub rests: &'static [Weekday],
     /// Whether it has none of public holidays either.

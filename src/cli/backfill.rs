@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use super::{Common, Failure, complain, date, load, print};
 use crate::{
     backfill::{self, Day, LEAST_PAUSE, Plan, Sum},
-    clock::{self, Clock},
+    clock::{self, Clock, rfc3339},
     config::{Overrides, Span},
     fetch::{Fetcher, Live},
     store,
@@ -39,11 +39,7 @@ pub(super) async fn backfill(options: &Backfill) -> Result<ExitCode, Failure> {
     let clock = Clock::system();
     let offered = || backfill::feeds().map(|feed| feed.id).collect::<Vec<_>>().join(", ");
     let Some((_, feed)) = providers::feed(&options.feed) else {
-        return Err(Failure::usage(format!(
-            "there is no feed {}; allowed are {}",
-            options.feed,
-            offered()
-        )));
+        return Err(Failure::usage(format!("there is no feed {}; allowed are {}", options.feed, offered())));
     };
     let Some((source, past)) = backfill::offering(feed) else {
         return Err(Failure::usage(format!(
@@ -111,8 +107,10 @@ fn pause(text: &str) -> Result<Duration, Failure> {
 
 fn summary(plan: &Plan, sum: &Sum) -> String {
     let left = plan.days.len() - sum.boards - sum.none - sum.failed;
-    let mut parts =
-        vec![format!("{} boards with {} new figures", sum.boards, sum.new), format!("{} days without", sum.none)];
+    let mut parts = vec![
+        format!("{} boards with {} new figures", sum.boards, sum.new),
+        format!("{} days without", sum.none),
+    ];
     for (count, what) in [
         (sum.failed, "failed"),
         (left, "not asked"),
@@ -152,10 +150,13 @@ impl Progress {
                 self.aside(&format!("banggia: {day}: left out: {}", reason.message));
             }
         }
+        if let Day::Waits(until) = found {
+            return self.aside(&format!("banggia: {day}: the source asks to wait until {}", rfc3339(*until)));
+        }
         let said = match found {
             Day::Board { figures, new, .. } => format!("{figures} figures, {new} new"),
             Day::None(why) => format!("no board: {why}"),
-            Day::Failed(_) => "failed".to_owned(),
+            Day::Failed(_) | Day::Waits(_) => "failed".to_owned(),
         };
         match &self.0 {
             Some(bar) => {

@@ -58,7 +58,8 @@ fn warnings(config: &Config, now: Timestamp) -> Vec<String> {
     if let Some(key) = config.secrets.get("doji_board_key")
         && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit()))
     {
-        warnings.push("secrets.doji_board_key is not of 64 hex digits; no envelope will open with it".to_owned());
+        warnings
+            .push("secrets.doji_board_key is not of 64 hex digits; no envelope will open with it".to_owned());
     }
     warnings
 }
@@ -170,7 +171,8 @@ fn schedule(
         ));
     }
     if settings.jitter.0 > interval {
-        warnings.push(format!("feeds.{id}.jitter is longer than the time between two runs and counts as that"));
+        warnings
+            .push(format!("feeds.{id}.jitter is longer than the time between two runs and counts as that"));
     }
     if settings.timeout.0 > interval {
         warnings.push(format!(
@@ -199,8 +201,7 @@ mod tests {
     use super::*;
 
     fn warned(text: &str) -> Vec<String> {
-        let config =
-            config::assemble(Some((Path::new("t.toml"), text)), &[], &Overrides::default()).unwrap();
+        let config = config::assemble(Some((Path::new("t.toml"), text)), &[], &Overrides::default()).unwrap();
         let now = "2026-11-27T10:00:00+07:00".parse().unwrap();
         warnings(&config, now)
     }

@@ -90,7 +90,9 @@ pub(super) async fn export(options: &Export) -> Result<ExitCode, Failure> {
         ))),
         // Whoever read has seen enough.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(Stop::Output(error)) => Err(Failure::failed(format!("standard output cannot be written: {error}"))),
+        Err(Stop::Output(error)) => {
+            Err(Failure::failed(format!("standard output cannot be written: {error}")))
+        }
         Err(Stop::Store(error)) => Err(error.into()),
     }
 }
@@ -102,9 +104,7 @@ enum Stop {
 }
 
 fn bounds(options: &Export) -> Result<(Timestamp, Timestamp), Failure> {
-    let day = |option: &str, text: &Option<String>| {
-        text.as_ref().map(|text| date(option, text)).transpose()
-    };
+    let day = |option: &str, text: &Option<String>| text.as_ref().map(|text| date(option, text)).transpose();
     let (from, to) = (day("--from", &options.from)?, day("--to", &options.to)?);
     if let (Some(from), Some(to)) = (from, to)
         && from > to
@@ -214,9 +214,7 @@ impl<W: std::io::Write> Output<W> {
 
     fn row(&mut self, kind: Kind, fields: &Value) -> std::io::Result<()> {
         match self.format {
-            Format::Csv => {
-                self.to.write_all(&csv::line(columns(kind).map(|name| csv::cell(&fields[name]))))
-            }
+            Format::Csv => self.to.write_all(&csv::line(columns(kind).map(|name| csv::cell(&fields[name])))),
             Format::Ndjson => {
                 // In the order of the columns, which a map would not keep.
                 let pairs: Vec<String> =

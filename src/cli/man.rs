@@ -12,14 +12,16 @@ use crate::config;
 pub(super) fn page(command: Command) -> String {
     let command = command.disable_help_subcommand(true).disable_help_flag(true).disable_version_flag(true);
     let mut text = Vec::new();
-    let title = Man::new(command.clone()).title("BANGGIA").manual("Bảng Giá");
+    let title = Man::new(command.clone()).title("BANGGIA").manual("banggia");
     // Into memory: this does not fail.
     let _ = title.render_title(&mut text);
     let mut command = command;
     command.build();
     let mut roff = Roff::new();
     section(&mut roff, "NAME");
-    roff.text([roman("banggia - a self-hosted price board for Vietnam: gold, exchange rates, deposit rates")]);
+    roff.text([roman(
+        "banggia - a self-hosted price board for Vietnam: gold, exchange rates, deposit rates",
+    )]);
     section(&mut roff, "SYNOPSIS");
     roff.text([bold("banggia"), roman(" ["), italic("command"), roman("] ["), italic("options"), roman("]")]);
     section(&mut roff, "DESCRIPTION");
@@ -48,7 +50,10 @@ pub(super) fn page(command: Command) -> String {
     }
     section(&mut roff, "FILES");
     for (name, what) in [
-        ("banggia.toml", "The configuration, if --config names it; every key is optional. banggia check prints them all."),
+        (
+            "banggia.toml",
+            "The configuration, if --config names it; every key is optional. banggia check prints them all.",
+        ),
         ("banggia.db", "The store (store.url), with its log banggia.db-wal and its index banggia.db-shm."),
         ("banggia.db.lock", "Held by the service that has the store."),
         ("banggia.db.backfill", "Held by a backfill."),
@@ -60,12 +65,19 @@ pub(super) fn page(command: Command) -> String {
     }
     section(&mut roff, "EXIT STATUS");
     entry(&mut roff, "0", "Good. Also when whoever reads standard output has seen enough.");
-    entry(&mut roff, "1", "Failed: store, port, network; an answer that probe would refuse; a service that is not ready.");
+    entry(
+        &mut roff,
+        "1",
+        "Failed: store, port, network; an answer that probe would refuse; a service that is not ready.",
+    );
     entry(&mut roff, "2", "Bad usage or configuration; each problem in one line with file, line and key.");
     section(&mut roff, "EXAMPLES");
     for (line, what) in [
         ("banggia serve --replay", "Serve recorded answers, without any network."),
-        ("banggia check --config banggia.toml", "See the effective configuration and the next runs before a restart."),
+        (
+            "banggia check --config banggia.toml",
+            "See the effective configuration and the next runs before a restart.",
+        ),
         ("banggia probe bidv.fx --explain", "Ask once, and see what would be published and why."),
         (
             "banggia backfill vietcombank.fx --from 2026-09-01 --to 2026-09-30",
@@ -120,7 +132,9 @@ fn sub_command(roff: &mut Roff, command: &Command) {
         if !values.is_empty() && argument.get_action().takes_values() {
             what.push_str(&format!(" One of {}.", values.join(", ")));
         }
-        if let Some(default) = argument.get_default_values().first().filter(|_| argument.get_action().takes_values()) {
+        if let Some(default) =
+            argument.get_default_values().first().filter(|_| argument.get_action().takes_values())
+        {
             what.push_str(&format!(" Default: {}.", default.to_string_lossy()));
         }
         if let Some(variable) = argument.get_env() {
@@ -148,9 +162,11 @@ fn form(argument: &Arg, optional: bool) -> Vec<Inline> {
     match argument.get_long() {
         Some(long) => {
             form.push(bold(format!("--{long}")));
+            let needs_one = argument.get_num_args().is_none_or(|range| range.min_values() > 0);
             if argument.get_action().takes_values() {
-                form.push(roman(" "));
+                form.push(roman(if needs_one { " " } else { " [" }));
                 form.push(italic(value));
+                form.push(roman(if needs_one { "" } else { "]" }));
             }
         }
         None => form.push(italic(value)),

@@ -30,7 +30,7 @@ pub(super) struct Probe {
     common: Common,
     /// Feed, such as bidv.fx
     feed: String,
-    /// Source of the feed; without it the first whose parser accepts the file, or the first of the feed
+    /// Source of the feed; without it the first whose parser accepts the file, or the first that can be asked
     #[arg(long, value_name = "S")]
     source: Option<String>,
     /// Read this saved answer instead of asking the source
@@ -103,7 +103,13 @@ pub(super) async fn probe(options: &Probe) -> Result<ExitCode, Failure> {
             read_saved(feed, &sources, (&bytes, note.as_ref()), &config, now)
         }
         None => {
-            let source = sources.first().copied().ok_or_else(|| Failure::failed("the feed has no source"))?;
+            // The first that can be asked; where none can, the first says why.
+            let can = |source: &&&Source| {
+                let on = settings.sources.get(source.id).is_some_and(|own| own.enabled);
+                on && source.secret.is_none_or(|secret| config.secrets.get(secret).is_some())
+            };
+            let source = sources.iter().find(can).or(sources.first()).copied();
+            let source = source.ok_or_else(|| Failure::failed("the feed has no source"))?;
             (Some(source), ask_live(&config, feed, source, Clock::starting_at(now)).await?)
         }
     };

@@ -17,7 +17,7 @@ pub(super) struct Serve {
     /// Address of API and widgets
     #[arg(long, value_name = "A")]
     listen: Option<String>,
-    /// Address of health; never public
+    /// Address of health and metrics; never public
     #[arg(long, value_name = "A")]
     ops_listen: Option<String>,
     /// Where values are kept: sqlite:<path>

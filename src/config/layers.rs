@@ -185,7 +185,8 @@ impl Layers {
             problems.push(format!("{origin}: {key}: {}", error.into_inner().message().trim_end()));
             let wrong = |known: &String, path: &str| {
                 let path = path.split('[').next().unwrap_or(path);
-                known == path || known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+                known == path
+                    || known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
                     || path.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('.'))
             };
             let set: Vec<String> = self

@@ -160,7 +160,10 @@ async fn killed_in_its_middle_it_goes_on_where_it_was_and_loses_nothing() {
     let (code, out, err) = desk.run(WEEK);
     assert_eq!(code, 0, "{out}{err}");
     let asked = days_asked(&desk.bank);
-    assert!((5..=6).contains(&asked.len()), "at most the day that was under way is asked for again: {asked:?}");
+    assert!(
+        (5..=6).contains(&asked.len()),
+        "at most the day that was under way is asked for again: {asked:?}"
+    );
     assert_eq!(desk.history().await.len(), 10, "two currencies on five days");
 }
 
@@ -195,8 +198,13 @@ async fn a_board_of_another_day_is_never_kept_under_the_day_that_was_asked_for()
     assert!(out.contains("2026-09-08  no board: its last board before is of 2026-09-07"), "{out}");
     assert!(err.contains("the answer for 2026-09-10 is the board of 2026-11-26"), "{err}");
     assert!(err.contains("the answer for 2026-09-11 does not say of which day it is"), "{err}");
-    let days: Vec<String> =
-        desk.history().await.into_iter().filter(|(id, ..)| id.ends_with("USD")).map(|(_, at, _)| at).collect();
+    let days: Vec<String> = desk
+        .history()
+        .await
+        .into_iter()
+        .filter(|(id, ..)| id.ends_with("USD"))
+        .map(|(_, at, _)| at)
+        .collect();
     assert_eq!(days, ["2026-09-07T12:00:00+07:00", "2026-09-09T12:00:00+07:00"]);
     // A day without a board is known for good, the others are asked for again.
     let (_, out, _) = desk.run(WEEK);
@@ -232,7 +240,10 @@ async fn f10_a_source_that_asks_to_wait_is_waited_for_if_that_is_not_long() {
     desk.bank.script(&asked(WORKING[1]), [wait("3600")]);
     let (code, _, err) = desk.run(WEEK);
     assert_eq!(code, 1);
-    assert!(err.contains("stopped: the source answered with status 429") && err.contains("asks to wait until"), "{err}");
+    assert!(
+        err.contains("stopped: the source answered with status 429") && err.contains("asks to wait until"),
+        "{err}"
+    );
     assert_eq!(desk.bank.all_hits(), 3, "nothing else was asked");
 }
 
@@ -268,7 +279,8 @@ async fn bidv_is_asked_for_the_days_list_and_its_last_board_which_is_kept_at_its
 #[tokio::test(flavor = "multi_thread")]
 async fn beside_a_running_service_nothing_that_is_served_changes_now_or_after_a_restart() {
     let house = House::on_a_good_day().await;
-    let (gold, fx) = (house.get("/v1/gold").await.text().await.unwrap(), house.get("/v1/fx").await.text().await.unwrap());
+    let (gold, fx) =
+        (house.get("/v1/gold").await.text().await.unwrap(), house.get("/v1/fx").await.text().await.unwrap());
     let store = house.folder.path().join("banggia.db");
     let file = write_config(house.folder.path(), "banggia.toml", &config_text(&house.bank, &store));
     let today = banggia::clock::day(Clock::system().now());
@@ -281,7 +293,10 @@ async fn beside_a_running_service_nothing_that_is_served_changes_now_or_after_a_
         let target = format!("{chart}?from_date={}&to_date={}", american(from), american(day));
         let written = format!("{:02}/{:02}/{}", day.month(), day.day(), day.year());
         let price = 140_000_000 + back * 100_000;
-        let body = format!(r#"{{"item":[{{"DATES":"{written}","RATE_BUY":{price},"RATE_SELL":{}}}]}}"#, price + 2_000_000);
+        let body = format!(
+            r#"{{"item":[{{"DATES":"{written}","RATE_BUY":{price},"RATE_SELL":{}}}]}}"#,
+            price + 2_000_000
+        );
         house.bank.script(&target, [Reply::ok(body)]);
     }
     let (from, to) = (day(9).to_string(), day(1).to_string());
@@ -302,7 +317,8 @@ async fn beside_a_running_service_nothing_that_is_served_changes_now_or_after_a_
     // The course of the price is in order and ends with what is served.
     let look = Store::look(&format!("sqlite:{}", store.display())).await.unwrap().unwrap();
     let states = app::load_states(&config(&text), &look, &Clock::system(), false).await.unwrap();
-    let state = states.iter().map(|(state, _)| Arc::new(state.clone())).find(|state| state.feed.id == "tpbank.gold");
+    let state =
+        states.iter().map(|(state, _)| Arc::new(state.clone())).find(|state| state.feed.id == "tpbank.gold");
     let source = &state.unwrap().sources[0];
     let trend = &source.trends["bar"];
     assert!(trend.len() >= 8, "the days are in it: {trend:?}");

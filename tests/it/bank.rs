@@ -180,7 +180,7 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
         book.open += 1;
         book.most = book.most.max(book.open);
         // What was scripted for one question stands above what was scripted for its path.
-        let one = [whole, format!("{path} {form}")];
+        let one = [format!("{path} {form}"), whole];
         let key = one.into_iter().find(|key| book.scripts.contains_key(key)).unwrap_or(path);
         match book.scripts.get_mut(&key) {
             Some(replies) if replies.len() > 1 => replies.pop().unwrap(),

@@ -121,7 +121,7 @@ fn feeds_lists_sources_states_and_what_is_missing() {
     let (code, out, err) = run(&["feeds"]);
     assert_eq!(code, 0, "{err}");
     for part in [
-        "doji.gold  unavailable  schedule",
+        "doji.gold       unavailable  never    ",
         "skipped: the secret doji_board_key is not set",
         "cafef via CafeF",
         "nothing has been fetched",

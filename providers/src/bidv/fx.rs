@@ -29,8 +29,8 @@ pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
     vec![list(ask, TODAYS), newest(ask.base)]
 }
 
-pub(super) fn past(ask: &Ask<'_>) -> Option<Request> {
-    Some(list(ask, PAST))
+pub(super) fn past(ask: &Ask<'_>) -> Request {
+    list(ask, PAST)
 }
 
 fn list(ask: &Ask<'_>, step: &'static str) -> Request {

@@ -29,9 +29,9 @@ pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
 /// Any day can be asked for; the board of one that has passed says its day and a time that is made up.
 const PAST: &str = "past";
 
-pub(super) fn past(ask: &Ask<'_>) -> Option<Request> {
+pub(super) fn past(ask: &Ask<'_>) -> Request {
     let day = date::vietnamese_day(ask.now).to_string();
-    Some(request::get(PAST, ask.base, &[("date", &day)], request::JSON))
+    request::get(PAST, ask.base, &[("date", &day)], request::JSON)
 }
 
 pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {

@@ -37,7 +37,10 @@ fn vietcombank_is_asked_by_its_date_and_a_past_board_is_of_the_day_that_it_state
 fn bidv_is_asked_for_the_list_of_the_day_and_a_day_without_one_is_not_answered_with_the_newest_board() {
     let board = case("bidv.fx", "board").at(END);
     let past = board.past().unwrap();
-    assert_eq!((past.step, past.method, past.form.as_str()), ("past-boards", Method::Post, "date=10%2F12%2F2024"));
+    assert_eq!(
+        (past.step, past.method, past.form.as_str()),
+        ("past-boards", Method::Post, "date=10%2F12%2F2024")
+    );
     let next = board.clone().step("past-boards").follow(&fixture("bidv/fx.boards.2024-12-10.json"));
     assert_eq!((next.step, next.form.as_str()), ("board", "date=10%2F12%2F2024&time=r10"));
     for name in ["bidv/fx.boards-empty.2024-12-08.json", "bidv/fx.boards-none.2024-12-08.json"] {

@@ -83,7 +83,7 @@ impl Case {
     pub(crate) fn past(&self) -> Option<Request> {
         let base = self.url();
         let ask = providers::Ask { now: self.now, base: &base, secrets: &self.secrets };
-        (self.definition().past?.request)(&ask)
+        Some((self.definition().past?.request)(&ask))
     }
 
     pub(crate) fn parse(&self, body: &[u8]) -> Result<Parsed, ParseError> {
