@@ -478,14 +478,20 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
-    match layers.finish() {
-        Ok(config) if problems.is_empty() => Ok(config),
-        Ok(_) => Err(ConfigError(problems)),
-        Err(error) => {
-            problems.extend(error.0);
-            Err(ConfigError(problems))
-        }
+    let config = layers.finish();
+    match config {
+        Ok(config) if problems.is_empty() => return Ok(config),
+        Ok(_) => {}
+        Err(error) => problems.extend(error.0),
     }
+    // As the file is read, from its top; what stands elsewhere comes after it.
+    let line = |problem: &String| -> Option<usize> {
+        let (path, _) = file?;
+        let rest = problem.strip_prefix(&format!("{}:", path.display()))?;
+        rest.split_once(':')?.0.parse().ok()
+    };
+    problems.sort_by_key(|problem| line(problem).unwrap_or(usize::MAX));
+    Err(ConfigError(problems))
 }
 
 #[cfg(test)]

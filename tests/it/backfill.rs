@@ -390,3 +390,106 @@ async fn a_store_that_is_set_aside_meanwhile_is_written_to_no_more() {
     let error = past.keep_none(&[day], Clock::system().now()).await.unwrap_err();
     assert!(matches!(error, StoreError::Replaced(_)), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_starts_serves_and_stops_while_days_are_read_and_finds_its_store_whole() {
+    let desk = Desk::open().await;
+    let mut child =
+        desk.command("vietcombank.fx", WEEK).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while desk.bank.all_hits() < 1 {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // From its first day to its last, services come and go.
+    let text = std::fs::read_to_string(&desk.config).unwrap();
+    let mut starts = 0;
+    while child.try_wait().unwrap().is_none() {
+        let app = app::App::start(config(&text), app::Mode::Live).await.unwrap();
+        app.refresh("tpbank.gold").await;
+        app.stop().await;
+        starts += 1;
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(starts > 1, "{starts}");
+    let names: Vec<String> = std::fs::read_dir(desk.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(!names.iter().any(|name| name.contains("corrupt")), "nothing was set aside: {names:?}");
+    let dollars = desk.history().await.into_iter().filter(|(id, ..)| id == "vietcombank.fx.USD").count();
+    assert_eq!(dollars, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_writers_of_one_store_do_not_get_into_each_others_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
+    let store = Arc::new(Store::open(&url, banggia::store::Nature::Live).await.unwrap());
+    let mut past = Past::open(&url, "vietcombank.fx", "json").await.unwrap();
+    let dollar = |sell: i64| -> providers::Quote {
+        serde_json::from_str(&format!(r#"{{"fx":{{"currency":"USD","per":1,"sell":"{sell}"}}}}"#)).unwrap()
+    };
+    let service = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            for n in 0..200 {
+                let at = Timestamp::from_second(1_790_000_000 + n).unwrap();
+                let kept = banggia::store::Kept {
+                    quote: dollar(30_000 + n),
+                    previous: None,
+                    as_of: providers::AsOf::Unstated,
+                    fetched_at: at,
+                    checked_at: at,
+                    changed_at: at,
+                };
+                store.push(banggia::store::Answer {
+                    feed: "bidv.fx".into(),
+                    source: "board".into(),
+                    attempt: banggia::store::Attempt { at, outcome: "ok".to_owned(), reason: None },
+                    quotes: vec![(kept, true)],
+                    dropped: Vec::new(),
+                    keys: Vec::new(),
+                    held: None,
+                });
+                store.flush().await;
+            }
+        })
+    };
+    let first: Date = "2024-01-01".parse().unwrap();
+    for n in 0..200_i32 {
+        let day = first.saturating_add(jiff::Span::new().days(n));
+        let quotes = vec![dollar(26_000 + i64::from(n))];
+        let board = banggia::store::PastBoard { day, as_of: providers::AsOf::On(day), quotes };
+        assert_eq!(past.keep(&board, Clock::system().now()).await.unwrap(), 1);
+    }
+    service.await.unwrap();
+    assert_eq!((store.errors(), store.waiting()), (0, 0));
+    assert_eq!(store.changes("bidv.fx.USD").await.unwrap(), 200);
+    assert_eq!(store.changes("vietcombank.fx.USD").await.unwrap(), 200);
+    store.check().await;
+    assert_eq!((store.errors(), store.recovered()), (0, None), "every page and row is what was written");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_there_is_a_bar() {
+    if !crate::service::installed("script") {
+        return crate::service::missing("script");
+    }
+    let desk = Desk::open().await;
+    let program = desk.command("vietcombank.fx", [WORKING[0], WORKING[1]]);
+    let words: Vec<String> = std::iter::once(program.get_program())
+        .chain(program.get_args())
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    let (code, out, _) = outcome(
+        Command::new("script")
+            .args(["-qec", &words.join(" "), "/dev/null"])
+            .env("TERM", "xterm")
+            .stdin(Stdio::null()),
+    );
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("1/2 days") && out.contains("2 figures, 2 new"), "{out}");
+    assert!(out.contains("vietcombank.fx json: 2 boards with 4 new figures"), "{out}");
+}

@@ -28,6 +28,7 @@ mod bank;
 mod calibration;
 mod cli;
 mod clock;
+mod commands;
 mod contract;
 mod corpus;
 mod damage;
