@@ -134,12 +134,14 @@ fn ports() -> (u16, u16) {
 #[test]
 fn healthcheck_asks_the_ops_listener_and_says_yes_or_no_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
+    let off: Vec<String> =
+        providers::feeds().map(|(_, feed)| format!("[feeds.{}]\nenabled = false\n", feed.id)).collect();
     let started = (0..5).find_map(|_| {
         let (public, ops) = ports();
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:{public}\"\nops_listen = \"0.0.0.0:{ops}\"\n[store]\nurl = \"sqlite:{}\"\n{}",
             folder.path().join("a.db").display(),
-            providers::feeds().map(|(_, feed)| format!("[feeds.{}]\nenabled = false\n", feed.id)).collect::<String>(),
+            off.concat(),
         );
         let config = write_config(folder.path(), "b.toml", &text);
         // Another test may have taken a port meanwhile.
