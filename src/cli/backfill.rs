@@ -50,7 +50,8 @@ pub(super) async fn backfill(options: &Backfill) -> Result<ExitCode, Failure> {
     };
     let (from, to) = (date("--from", &options.from)?, date("--to", &options.to)?);
     range(from, to, clock::day(clock.now()))?;
-    let pause = pause(&options.pause)?;
+    let least = source.min_interval.map_or(Duration::ZERO, |least| Duration::from_secs(least.into()));
+    let pause = pause(&options.pause)?.max(least);
     let config = load(&options.common, &Overrides::default())?;
     let Some(settings) = config.feeds.get(feed.id) else {
         return Err(Failure::usage(format!("{} is switched off in the configuration", feed.id)));

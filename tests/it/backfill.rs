@@ -138,6 +138,10 @@ async fn past_days_are_asked_for_once_one_at_a_time_and_kept_at_their_own_day() 
     assert!(out.contains("0 boards with 0 new figures") && out.contains("5 kept before"), "{out}");
     assert_eq!(days_asked(&desk.bank).len(), 5);
     assert_eq!(desk.history().await, history);
+    // Independence Day, and the day before it.
+    let (code, out, _) = desk.run(["2026-09-01", "2026-09-02"]);
+    assert_eq!((code, days_asked(&desk.bank).len()), (0, 5));
+    assert!(out.contains("0 boards") && out.contains("2 weekends and holidays"), "{out}");
     // A longer range asks for what is missing only.
     desk.bank.script(&asked("2026-09-04"), [board("2026-09-04", 25_990)]);
     let (code, _, _) = desk.run(["2026-09-03", "2026-09-08"]);
@@ -346,7 +350,7 @@ async fn what_the_service_saw_of_a_day_itself_stands() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_backfill_at_a_time_and_none_beside_a_service_of_another_schema() {
+async fn p08_one_backfill_at_a_time_and_none_beside_a_service_of_another_schema() {
     let house = House::on_a_good_day().await;
     let store = house.folder.path().join("banggia.db");
     let file = write_config(house.folder.path(), "banggia.toml", &config_text(&house.bank, &store));
@@ -392,7 +396,7 @@ async fn a_store_that_is_set_aside_meanwhile_is_written_to_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_starts_serves_and_stops_while_days_are_read_and_finds_its_store_whole() {
+async fn p08_a_service_starts_serves_and_stops_while_days_are_read_and_finds_its_store_whole() {
     let desk = Desk::open().await;
     let mut child =
         desk.command("vietcombank.fx", WEEK).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
