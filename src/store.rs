@@ -122,7 +122,9 @@ pub enum StoreError {
     #[error("the store {0} was replaced while it was written to; run this again")]
     Replaced(PathBuf),
     /// Live and recorded answers do not mix.
-    #[error("the store {file} holds {found} answers and cannot take {wanted} ones; give another --store")]
+    #[error(
+        "the store {file} holds {found} answers and cannot take {wanted} ones; give another store.url or --store"
+    )]
     Nature {
         /// The database.
         file: String,

@@ -22,7 +22,7 @@ const MOST_DAYS: usize = 3660;
 pub(super) struct Backfill {
     #[command(flatten)]
     common: Common,
-    /// Feed, such as vietcombank.fx
+    /// Feed: tpbank.gold, bidv.fx or vietcombank.fx
     feed: String,
     /// First day, such as 2026-09-01
     #[arg(long, value_name = "D")]

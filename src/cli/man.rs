@@ -33,6 +33,9 @@ pub(super) fn page(command: Command) -> String {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         sub_command(&mut roff, sub);
     }
+    section(&mut roff, "OPTIONS");
+    entry(&mut roff, "-h, --help", "Says what a command does and takes; behind the name of any.");
+    entry(&mut roff, "-V, --version", "Says the version.");
     section(&mut roff, "ENVIRONMENT");
     entry(
         &mut roff,

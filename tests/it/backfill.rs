@@ -497,3 +497,17 @@ async fn on_a_terminal_there_is_a_bar() {
     assert!(out.contains("1/2 days") && out.contains("2 figures, 2 new"), "{out}");
     assert!(out.contains("vietcombank.fx json: 2 boards with 4 new figures"), "{out}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_when_nobody_reads_what_it_says() {
+    let desk = Desk::open().await;
+    let mut child = desk
+        .command("vietcombank.fx", [WORKING[0], WORKING[1]])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(desk.history().await.len(), 4);
+}

@@ -311,3 +311,26 @@ fn the_program_says_its_version() {
     let (code, out, _) = run(folder.path(), &["--version"]);
     assert_eq!((code, out), (0, format!("banggia {}\n", env!("CARGO_PKG_VERSION"))));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probe_asks_the_first_source_that_can_be_asked_and_changes_nothing() {
+    let bank = crate::bank::Bank::open().await;
+    crate::house::good_day(&bank, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let text = config_text(&bank, &folder.path().join("banggia.db"));
+    write_config(folder.path(), "b.toml", &text);
+    let (code, out, err) = run(folder.path(), &["probe", "doji.gold", "--explain", "--config", "b.toml"]);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}\n{out}\n{err}"));
+    assert_eq!((code, &report["source"], &report["via"]), (0, &"vangtoday".into(), &"vang.today".into()));
+    assert!(!report["quotes"].as_array().unwrap().is_empty());
+    for rule in report["explain"].as_array().unwrap() {
+        assert!(rule["rule"].is_string() && rule["question"].as_str().unwrap().ends_with('?'), "{rule}");
+    }
+    // The one that lacks its secret says so, if it is asked for by name.
+    let (code, out, _) =
+        run(folder.path(), &["probe", "doji.gold", "--source", "board", "--config", "b.toml"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &report["reasons"][0]["code"]), (1, &"secret_missing".into()));
+    assert_eq!(bank.all_hits(), 1, "once");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing was written");
+}
