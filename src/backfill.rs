@@ -8,7 +8,7 @@ use providers::{Ask, Feed, ParseError, Parsed, Past, Reason, Sheet, Source, VIET
 use tokio::time::Instant;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, rfc3339},
     config::{self, Config},
     fetch::{Exchange, Fetcher, Outcome, Target},
     judge::{self, Case, Verdict},
@@ -136,6 +136,17 @@ impl Backfill<'_> {
         mut tell: impl FnMut(Date, &Day),
     ) -> Result<Sum, StoreError> {
         let mut sum = Sum::default();
+        if days.is_empty() {
+            return Ok(sum);
+        }
+        // A clock that was set back must not make that a wait for ever.
+        let waits = |until: &Timestamp| {
+            (Duration::from_nanos(1)..=refresh::LONGEST_WAIT).contains(&self.clock.until(*until))
+        };
+        if let Some(until) = store.waits_until().await?.filter(waits) {
+            sum.stopped = Some(format!("the source asked to be left alone until {}", rfc3339(until)));
+            return Ok(sum);
+        }
         let mut in_a_row = 0;
         let mut silent = Vec::new();
         let mut last = None;
@@ -161,7 +172,8 @@ impl Backfill<'_> {
                     let reason = self.discreet(reason);
                     tell(day, &Day::Failed(reason.clone()));
                     in_a_row += 1;
-                    if until.is_some_and(|until| self.clock.until(until) > LONGEST_WAIT) {
+                    if let Some(until) = until.filter(|until| self.clock.until(*until) > LONGEST_WAIT) {
+                        store.keep_wait(until).await?;
                         sum.stopped = Some(reason.message);
                         break;
                     }

@@ -45,7 +45,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 /// No source is left alone for longer: the most that `Retry-After` is honoured for.
-const LONGEST_WAIT: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// Seconds by which a machine's clock does not move by itself.

@@ -7,3 +7,10 @@ CREATE TABLE backfill (
     asked_at INTEGER NOT NULL,
     PRIMARY KEY (feed, source, day)
 ) STRICT;
+-- Until when a source asked to be left alone, where that is longer than a run waits.
+CREATE TABLE backfill_wait (
+    feed TEXT NOT NULL,
+    source TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (feed, source)
+) STRICT;

@@ -19,7 +19,7 @@ use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
     inspect::unusable,
     options,
-    rows::{json, sum},
+    rows::{json, second, sum},
 };
 
 /// What came of a day.
@@ -139,6 +139,39 @@ impl Past {
             settle(&mut transaction, &feed, &source, *day, Outcome::None, now).await?;
         }
         Ok(transaction.commit().await?)
+    }
+
+    /// Remembers that the source asked to be left alone until then.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn keep_wait(&mut self, until: Timestamp) -> Result<(), StoreError> {
+        let (feed, source) = (self.feed.clone(), self.source.clone());
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO backfill_wait (feed, source, until) VALUES (?, ?, ?)
+             ON CONFLICT (feed, source) DO UPDATE SET until = excluded.until",
+        )
+        .bind(feed)
+        .bind(source)
+        .bind(until.as_second())
+        .execute(&mut *transaction)
+        .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Until when it asked to be left alone, if it ever did.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn waits_until(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let until: Option<i64> =
+            sqlx::query_scalar("SELECT until FROM backfill_wait WHERE feed = ? AND source = ?")
+                .bind(&self.feed)
+                .bind(&self.source)
+                .fetch_optional(&mut self.connection)
+                .await?;
+        Ok(until.map(second))
     }
 
     /// Takes the right to write, if the file is still the one that was opened, of our schema and with live values.

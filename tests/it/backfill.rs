@@ -249,6 +249,11 @@ async fn f10_a_source_that_asks_to_wait_is_waited_for_if_that_is_not_long() {
         "{err}"
     );
     assert_eq!(desk.bank.all_hits(), 3, "nothing else was asked");
+    // Nor does the next run, however soon it comes.
+    let (code, _, err) = desk.run(WEEK);
+    assert_eq!(code, 1);
+    assert!(err.contains("stopped: the source asked to be left alone until 20"), "{err}");
+    assert_eq!(desk.bank.all_hits(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -510,4 +515,67 @@ async fn it_goes_on_when_nobody_reads_what_it_says() {
     drop((child.stdout.take(), child.stderr.take()));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(desk.history().await.len(), 4);
+}
+
+/// The bank was away for two weeks; the days were read since, and said something else than what is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_course_of_a_price_ends_with_the_price_that_stands_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
+    let bar = |sell: u32| -> providers::Quote {
+        let text =
+            format!(r#"{{"gold":{{"product":"bar","unit":"luong","currency":"VND","sell":"{sell}"}}}}"#);
+        serde_json::from_str(&text).unwrap()
+    };
+    let day = |day: i8| jiff::civil::date(2026, 9, day);
+    let at = |day: Date, hour| providers::VIETNAM.to_timestamp(day.at(hour, 0, 0, 0)).unwrap();
+    let store = Store::open(&url, banggia::store::Nature::Live).await.unwrap();
+    let kept = banggia::store::Kept {
+        quote: bar(142_000_000),
+        previous: Some(bar(141_000_000)),
+        as_of: providers::AsOf::On(day(7)),
+        fetched_at: at(day(7), 9),
+        checked_at: at(day(10), 18),
+        changed_at: at(day(7), 9),
+    };
+    store.push(banggia::store::Answer {
+        feed: "tpbank.gold".into(),
+        source: "chart".into(),
+        attempt: banggia::store::Attempt { at: kept.checked_at, outcome: "ok".to_owned(), reason: None },
+        quotes: vec![(kept.clone(), true)],
+        dropped: Vec::new(),
+        keys: vec!["bar".to_owned()],
+        held: None,
+    });
+    store.flush().await;
+    store.close().await;
+    drop(store);
+    let mut past = Past::open(&url, "tpbank.gold", "chart").await.unwrap();
+    for (n, price) in [(4, 140_000_000), (9, 143_000_000), (14, 144_000_000)] {
+        let board = banggia::store::PastBoard {
+            day: day(n),
+            as_of: providers::AsOf::On(day(n)),
+            quotes: vec![bar(price)],
+        };
+        assert_eq!(past.keep(&board, Clock::system().now()).await.unwrap(), 1);
+    }
+    drop(past);
+    let look = Store::look(&url).await.unwrap().unwrap();
+    let clock = Clock::standing_at(at(day(21), 9));
+    let text = format!("[store]\nurl = \"{url}\"\n");
+    let states = app::load_states(&config(&text), &look, &clock, false).await.unwrap();
+    let (state, _) = states.into_iter().find(|(state, _)| state.feed.id == "tpbank.gold").unwrap();
+    let source = &state.sources[0];
+    assert_eq!(source.kept["bar"], kept, "value, previous value and times are as they were");
+    let price = |sell: u32| rust_decimal::Decimal::from(sell);
+    assert_eq!(
+        source.trends["bar"],
+        [
+            (at(day(4), 12), price(140_000_000)),
+            (at(day(7), 9), price(142_000_000)),
+            (at(day(9), 12), price(143_000_000)),
+            (at(day(10), 18), price(142_000_000)),
+        ]
+    );
+    look.close().await;
 }
