@@ -206,7 +206,9 @@ fn alone(store: &std::path::Path) -> Result<File, StoreError> {
     let wrong = |error: std::io::Error| {
         StoreError::ReadOnly(store.display().to_string(), format!("{}: {error}", path.display()))
     };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(wrong)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    // Made by another user, such as root: to lock it, it need not be written.
+    let file = file.or_else(|error| File::open(&path).map_err(|_| error)).map_err(wrong)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Backfilling(store.to_owned())),
