@@ -524,6 +524,17 @@ async fn load_trends(
             state.extend_trend(&quote, at);
         }
     }
+    // Days that were read after the fact may say something else than what is served, or come after it: a course ends
+    // with the price that stands beside it.
+    for (key, kept) in &state.kept {
+        let (Some(trend), Some(price)) = (state.trends.get_mut(key), board::trend_price(&kept.quote)) else {
+            continue;
+        };
+        trend.retain(|(at, _)| *at <= kept.checked_at);
+        if trend.last().is_some_and(|(_, last)| *last != price) {
+            trend.push((kept.checked_at, price));
+        }
+    }
     Ok(())
 }
 

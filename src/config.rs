@@ -666,6 +666,18 @@ pub fn log_settings() -> LogSettings {
     }
 }
 
+/// Variables that are ours by name and that nothing reads: a section and its key are separated by two underscores.
+#[must_use]
+pub fn stray_environment() -> Vec<String> {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("BANGGIA_") && !name.contains("__"));
+    ours.filter(|name| !VARIABLES.contains(&name.as_str())).collect()
+}
+
+/// Variables beside those of the configuration.
+pub const VARIABLES: &[&str] = &["BANGGIA_CONFIG", "BANGGIA_LOG", "BANGGIA_LOG_FORMAT"];
+
 /// The same, of given texts.
 ///
 /// # Errors
@@ -691,10 +703,11 @@ fn layered(
     overrides: &Overrides,
 ) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
+    let mut problems = Vec::new();
     if let Some((path, text)) = file {
-        layers.file(path, text)?;
+        problems.extend(layers.file(path, text).err().map(|error| error.0).unwrap_or_default());
     }
-    layers.environment(environment)?;
+    problems.extend(layers.environment(environment).err().map(|error| error.0).unwrap_or_default());
     for (option, key, value) in [
         ("--listen", "server.listen", &overrides.listen),
         ("--ops-listen", "server.ops_listen", &overrides.ops_listen),
@@ -704,6 +717,7 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
+    layers.problems = problems;
     Ok(layers)
 }
 

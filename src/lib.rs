@@ -12,6 +12,7 @@
 //! Whatever fails on the way leaves the snapshot as it was: the last good value with its true age is served.
 
 pub mod app;
+pub mod backfill;
 pub mod board;
 pub mod cli;
 pub mod clock;

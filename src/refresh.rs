@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// A source may lead on, but not in circles.
-const MAX_HOPS: usize = 3;
+pub(crate) const MAX_HOPS: usize = 3;
 /// Parsing takes microseconds; what takes seconds is an attack.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serving does not wait longer than this for the disk.
@@ -46,7 +46,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 /// No source is left alone for longer: the most that `Retry-After` is honoured for.
-const LONGEST_WAIT: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// Seconds by which a machine's clock does not move by itself.
@@ -718,7 +718,6 @@ impl Worker {
         Err(Trouble::TooManyHops)
     }
 
-    /// On a thread of its own, so that neither a panic nor an endless page stops anything else.
     async fn parse(
         &self,
         source: &'static Source,
@@ -727,28 +726,10 @@ impl Worker {
         body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
         let secrets = self.shop.terms.load().secrets.clone();
-        let now = self.shop.clock.now();
-        let body = Arc::clone(body);
-        let parse = tokio::task::spawn_blocking(move || {
-            let parsed = (source.parse)(&Answer {
-                body: &body.bytes,
-                charset: body.charset.as_deref(),
-                last_modified: body.last_modified,
-                step: Some(step),
-                now,
-                base: &base,
-                secrets: &secrets,
-            });
-            parsed.map_err(|error| fetch::blocked::named(error, &body))
-        });
         let began = std::time::Instant::now();
-        let parsed = tokio::time::timeout(PARSE_TIMEOUT, parse).await;
+        let parsed = parse(source, base, step, Arc::clone(body), secrets, self.shop.clock.now()).await;
         self.shop.metrics.took(self.state.feed.id, Phase::Parse, began.elapsed());
-        match parsed {
-            Err(_) => Err(Trouble::ParseTimeout),
-            Ok(Err(_)) => Err(Trouble::Panic),
-            Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
-        }
+        parsed
     }
 
     /// Keeps an answer that was not taken, beside why; gives the trouble back.
@@ -1040,6 +1021,37 @@ impl Worker {
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
+    }
+}
+
+/// Reads an answer on a thread of its own, so that neither a panic nor an endless page stops anything else.
+///
+/// # Errors
+/// [`Trouble`]
+pub async fn parse(
+    source: &'static Source,
+    base: Url,
+    step: &'static str,
+    body: Arc<Body>,
+    secrets: Secrets,
+    now: Timestamp,
+) -> Result<Parsed, Trouble> {
+    let parse = tokio::task::spawn_blocking(move || {
+        let parsed = (source.parse)(&Answer {
+            body: &body.bytes,
+            charset: body.charset.as_deref(),
+            last_modified: body.last_modified,
+            step: Some(step),
+            now,
+            base: &base,
+            secrets: &secrets,
+        });
+        parsed.map_err(|error| fetch::blocked::named(error, &body))
+    });
+    match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
+        Err(_) => Err(Trouble::ParseTimeout),
+        Ok(Err(_)) => Err(Trouble::Panic),
+        Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
     }
 }
 

@@ -45,6 +45,35 @@ fn bad_usage_and_bad_configuration_are_exit_code_2_with_one_sentence() {
         (&["probe", "bidv.fx", "--file", "missing.json"], "missing.json cannot be read"),
         (&["probe", "bidv.fx", "--file", "bad.toml", "--now", "yesterday"], "--now \"yesterday\" is neither"),
         (&["serve", "--listen", "nowhere"], "--listen: server.listen: "),
+        (
+            &["backfill", "x.fx", "--from", "2026-09-01", "--to", "2026-09-02"],
+            "there is no feed x.fx; allowed are tpbank.gold, bidv.fx, vietcombank.fx",
+        ),
+        (
+            &["backfill", "ocb.deposit", "--from", "2026-09-01", "--to", "2026-09-02"],
+            "no source of ocb.deposit offers past days; allowed are tpbank.gold, bidv.fx, vietcombank.fx",
+        ),
+        (
+            &["backfill", "bidv.fx", "--from", "2026-09-03", "--to", "2026-09-02"],
+            "--from 2026-09-03 is after --to 2026-09-02",
+        ),
+        (
+            &["backfill", "bidv.fx", "--from", "2026-09-01", "--to", "2999-09-02"],
+            "--to 2999-09-02 has not passed yet",
+        ),
+        (
+            &["backfill", "bidv.fx", "--from", "yesterday", "--to", "2026-09-02"],
+            "--from \"yesterday\" is not a day such as 2026-09-30",
+        ),
+        (
+            &["backfill", "bidv.fx", "--from", "2026-09-01", "--to", "2026-09-02", "--pause", "0s"],
+            "--pause 0s is too short: a source is asked at most once in 1s",
+        ),
+        (&["export", "--format", "csv"], "--format csv needs --kind gold, fx or deposit"),
+        (
+            &["export", "--from", "2026-09-03", "--to", "2026-09-02"],
+            "--from 2026-09-03 is after --to 2026-09-02",
+        ),
     ];
     for (arguments, part) in cases {
         let (code, out, err) = outcome(banggia(folder.path()).args(*arguments).output().unwrap());
@@ -52,6 +81,8 @@ fn bad_usage_and_bad_configuration_are_exit_code_2_with_one_sentence() {
         assert!(err.contains(part) && err.lines().count() == 1, "{arguments:?}\n{err}");
     }
     assert_eq!(run(&["serv"]).0, 2);
+    assert_eq!(run(&["export", "--kind", "silver"]).0, 2);
+    assert_eq!(run(&["backfill", "bidv.fx"]).0, 2);
     assert_eq!(run(&["--version"]).0, 0);
 }
 
@@ -61,6 +92,17 @@ fn what_fails_at_the_start_is_exit_code_1_with_one_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let free = ["--ops-listen", "127.0.0.1:0"];
+    std::fs::write(folder.path().join("memory.toml"), "[store]\nurl = \"sqlite::memory:\"\n").unwrap();
+    let days =
+        ["backfill", "bidv.fx", "--from", "2026-09-01", "--to", "2026-09-02", "--config", "memory.toml"];
+    for (arguments, part) in [
+        (&["export"][..], "sqlite:banggia.db does not exist yet: nothing has been fetched"),
+        (&days[..], "the store is in memory and keeps nothing; set store.url to sqlite:<path>"),
+    ] {
+        let (code, out, err) = outcome(banggia(folder.path()).args(arguments).output().unwrap());
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}");
+        assert_eq!(err.lines().collect::<Vec<_>>(), [format!("banggia: {part}")], "{arguments:?}");
+    }
     let cases: &[(&[&str], &str)] = &[
         (&["serve", "--replay", "--listen", &taken], "cannot listen on"),
         (
@@ -121,7 +163,7 @@ fn feeds_lists_sources_states_and_what_is_missing() {
     let (code, out, err) = run(&["feeds"]);
     assert_eq!(code, 0, "{err}");
     for part in [
-        "doji.gold  unavailable  schedule",
+        "doji.gold       unavailable  never    ",
         "skipped: the secret doji_board_key is not set",
         "cafef via CafeF",
         "nothing has been fetched",
