@@ -36,6 +36,7 @@ mod fixtures;
 mod holds;
 mod house;
 mod limits;
+mod load;
 mod matrix;
 mod mutations;
 mod persistence;
