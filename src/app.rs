@@ -25,6 +25,7 @@ use crate::{
     replay::{Replay, ReplayError},
     schedule::Ringer,
     store::{Kept, Nature, Store, StoreError},
+    webhook::{Watched, Webhook},
 };
 
 /// First fetches are this far apart, and the last one still starts within two seconds.
@@ -97,6 +98,7 @@ pub struct App {
     store: Arc<Store>,
     orders: BTreeMap<&'static str, mpsc::Sender<Request>>,
     updates: mpsc::Sender<Update>,
+    webhook: Webhook,
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
     stop_working: CancellationToken,
@@ -146,6 +148,17 @@ impl App {
             waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
             set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
         });
+        let watched = Watched {
+            snapshot: Arc::clone(&snapshot),
+            versions: board.versions(),
+            published_before: board.published_before(),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        // Behind the board, so that what a stop brings is told too.
+        let stop_board = CancellationToken::new();
+        let (webhook, telling) = Webhook::new(&config, watched, stop_board.clone());
+        tracker.spawn(telling);
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site::new(
             Arc::clone(&snapshot),
@@ -162,10 +175,11 @@ impl App {
             store: Arc::clone(&store),
             orders: BTreeMap::new(),
             updates: updates.clone(),
+            webhook,
             stop_ringing: CancellationToken::new(),
             stop_listening: CancellationToken::new(),
             stop_working: CancellationToken::new(),
-            stop_board: CancellationToken::new(),
+            stop_board,
             servers: TaskTracker::new(),
             workers: TaskTracker::new(),
             board: tracker,
@@ -255,6 +269,12 @@ impl App {
     #[must_use]
     pub fn snapshot(&self) -> Shared {
         Arc::clone(&self.snapshot)
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
     }
 
     /// What the listeners serve from.

@@ -3,6 +3,7 @@
 //! what the bytes mean is for the parsers.
 
 pub mod blocked;
+pub mod post;
 
 use std::{
     collections::HashMap,
@@ -21,7 +22,7 @@ use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use providers::{Method, Request};
 use reqwest::{
-    Client, Proxy, Response, StatusCode,
+    Client, ClientBuilder, Proxy, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
@@ -387,30 +388,12 @@ impl Live {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let mut builder = Client::builder()
-            .user_agent(&self.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(Duration::from_secs(15))
-            .http1_only()
-            .tls_info(true)
-            .no_proxy()
-            .dns_resolver(Guard {
-                names: Arc::clone(&self.names),
-                allow_private: target.config.allow_private,
-                proxy: self.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
-            });
-        if let Some(proxy) = &self.proxy {
-            builder =
-                builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?);
-        }
+        let (names, allow_private) = (Arc::clone(&self.names), target.config.allow_private);
+        let mut builder = guarded(&self.user_agent, self.proxy.as_ref(), allow_private, names)?;
         if let Some(path) = &target.config.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        let client = builder.build().map_err(|error| {
-            Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
-        })?;
+        let client = build(builder)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -535,6 +518,42 @@ impl Live {
     }
 }
 
+/// A client that goes nowhere but where it is sent: no redirects, no proxy but the operator's, no address that is not
+/// public unless that is allowed. Literal addresses are looked at before it is asked ([`refuse_private_literal`]).
+fn guarded(
+    user_agent: &str,
+    proxy: Option<&Url>,
+    allow_private: bool,
+    names: Arc<dyn Names>,
+) -> Result<ClientBuilder, Outcome> {
+    let builder = Client::builder()
+        .user_agent(user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(Duration::from_secs(15))
+        .http1_only()
+        .tls_info(true)
+        .no_proxy()
+        .dns_resolver(Guard {
+            names,
+            allow_private,
+            proxy: proxy.and_then(|proxy| proxy.host_str().map(str::to_owned)),
+        });
+    match proxy {
+        None => Ok(builder),
+        Some(proxy) => {
+            Ok(builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?))
+        }
+    }
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, Outcome> {
+    builder.build().map_err(|error| {
+        Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
+    })
+}
+
 fn headers(target: Target<'_>, request: &Request, known: Option<&Validators>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -567,7 +586,7 @@ fn full_jitter(tries: u32) -> Duration {
 }
 
 /// A number that differs at every call: the standard library's own seed for hash maps.
-fn dice() -> u64 {
+pub(crate) fn dice() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -766,7 +785,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 /// Literal addresses never reach a resolver, so they are looked at here. `url` has already read the exotic
 /// spellings (`0x7f.1`, `2130706433`) as the addresses that they are.
-fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
+pub(crate) fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),

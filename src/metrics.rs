@@ -45,6 +45,11 @@ struct OfFeed {
     feed: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    outcome: &'static str,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -56,6 +61,8 @@ pub struct Metrics {
     skews: Family<OfSource, Gauge>,
     holds: Family<OfFeed, Gauge>,
     missed_publishes: Family<OfFeed, Gauge>,
+    deliveries: Family<OfOutcome, Counter>,
+    undelivered: Gauge,
     store: Arc<StoreHealth>,
 }
 
@@ -79,6 +86,8 @@ impl Metrics {
             skews: Family::default(),
             holds: Family::default(),
             missed_publishes: Family::default(),
+            deliveries: Family::default(),
+            undelivered: Gauge::default(),
             store: Arc::default(),
         };
         let registry = &mut metrics.registry;
@@ -107,6 +116,10 @@ impl Metrics {
         registry.register("quote_holds", "Candidates held beside what is served", metrics.holds.clone());
         let missed = "Working days on which a new board was due and did not come";
         registry.register("missed_publishes", missed, metrics.missed_publishes.clone());
+        let told = "What became of the webhook's events, tries that failed included";
+        registry.register("webhook_deliveries", told, metrics.deliveries.clone());
+        let waiting = "Events that the webhook's receiver has not taken yet";
+        registry.register("webhook_queue_length", waiting, metrics.undelivered.clone());
         registry.register_collector(Box::new(Arc::clone(&metrics.store)));
         metrics
     }
@@ -140,6 +153,16 @@ impl Metrics {
     /// How many boards of a feed did not come.
     pub fn missed_publishes(&self, feed: &'static str, count: u32) {
         self.missed_publishes.get_or_create(&OfFeed { feed }).set(count.into());
+    }
+
+    /// What became of so many of the webhook's events; none makes the series appear.
+    pub fn delivered(&self, outcome: &'static str, count: u64) {
+        self.deliveries.get_or_create(&OfOutcome { outcome }).inc_by(count);
+    }
+
+    /// How many events wait for the webhook's receiver.
+    pub fn undelivered(&self, count: usize) {
+        self.undelivered.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Whose troubles are told; only the first call counts.
@@ -209,6 +232,9 @@ mod tests {
         metrics.clock_skew("bidv.fx", "board", -3600);
         metrics.holds("bidv.fx", 2);
         metrics.missed_publishes("bidv.fx", 1);
+        metrics.delivered("delivered", 3);
+        metrics.delivered("dropped", 0);
+        metrics.undelivered(4);
         metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
         metrics.watch_store(|| StoreTrouble { errors: 8, ..StoreTrouble::default() });
         let text = metrics.text().unwrap();
@@ -221,6 +247,9 @@ mod tests {
             "banggia_clock_skew_seconds{feed=\"bidv.fx\",source=\"board\"} -3600",
             "banggia_quote_holds{feed=\"bidv.fx\"} 2",
             "banggia_missed_publishes{feed=\"bidv.fx\"} 1",
+            "banggia_webhook_deliveries_total{outcome=\"delivered\"} 3",
+            "banggia_webhook_deliveries_total{outcome=\"dropped\"} 0",
+            "banggia_webhook_queue_length 4",
             "banggia_store_errors_total 7",
             "banggia_store_waiting 2",
             "banggia_store_set_aside_timestamp_seconds 1790000000",

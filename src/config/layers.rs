@@ -14,8 +14,16 @@ use toml::{
 };
 use url::Url;
 
-use super::{Config, ConfigError, DEFAULT, Feed, Origin, Picks, Preset, Raw, RawPreset};
-use crate::{schedule::Calendar, widget};
+use super::{
+    Config, ConfigError, DEFAULT, Feed, OWN_SECRETS, Origin, Picks, Preset, Raw, RawPreset, RawWebhook,
+    Webhook,
+};
+use crate::{fetch, schedule::Calendar, webhook::Key, widget};
+
+/// Secrets of sources, and our own.
+fn secret_names() -> impl Iterator<Item = &'static str> {
+    Secrets::NAMES.iter().chain(OWN_SECRETS).copied()
+}
 
 /// Values by dotted key, each with its origin; a later layer replaces an earlier one key by key.
 pub(super) struct Layers {
@@ -33,7 +41,7 @@ impl Layers {
         });
         let mut known: BTreeSet<String> = values.keys().cloned().collect();
         known.insert("calendar.holidays".to_owned());
-        known.extend(Secrets::NAMES.iter().map(|name| format!("secrets.{name}_file")));
+        known.extend(secret_names().map(|name| format!("secrets.{name}_file")));
         Ok(Self { values, known })
     }
 
@@ -148,6 +156,9 @@ impl Layers {
         if raw.judge.hold_polls == 0 {
             problems.push(self.problem("judge.hold_polls", "must be at least 1"));
         }
+        let (own, sources): (BTreeMap<String, String>, BTreeMap<String, String>) =
+            raw.secrets.into_iter().partition(|(name, _)| OWN_SECRETS.contains(&name.as_str()));
+        let webhook = self.webhook(raw.webhook, own.get("webhook_key"), &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
@@ -160,7 +171,8 @@ impl Layers {
             feeds,
             widgets: raw.widgets,
             presets,
-            secrets: Secrets::new(raw.secrets),
+            secrets: Secrets::new(sources),
+            webhook,
             effective: self
                 .values
                 .into_iter()
@@ -174,7 +186,7 @@ impl Layers {
 
     /// `secrets.x_file` names a file that holds the secret, as container platforms mount it.
     fn secret_files(&mut self) -> Result<(), ConfigError> {
-        for name in Secrets::NAMES {
+        for name in secret_names() {
             let Some((value, origin)) = self.values.remove(&format!("secrets.{name}_file")) else { continue };
             let Some(path) = value.as_str().filter(|path| !path.is_empty()) else { continue };
             // The secret itself, set in a layer above, stands above its file.
@@ -265,6 +277,37 @@ impl Layers {
                 problems.push(self.problem(&format!("{key}.ca_file"), &outcome.to_string()));
             }
         }
+    }
+
+    /// Who is told of events, by which key; `None`: nobody, or something is wrong with it.
+    fn webhook(&self, raw: RawWebhook, key: Option<&String>, problems: &mut Vec<String>) -> Option<Webhook> {
+        let RawWebhook { url, events, allow_private, timeout } = raw;
+        let before = problems.len();
+        if timeout.0.is_zero() {
+            problems.push(self.problem("webhook.timeout", "must be at least 1s"));
+        }
+        let key = key.filter(|key| !key.is_empty()).map(|key| key.parse::<Key>());
+        if let Some(Err(why)) = &key {
+            problems.push(self.problem("secrets.webhook_key", why));
+        }
+        let url = url?;
+        if key.is_none() {
+            problems.push(self.problem(
+                "webhook.url",
+                "needs secrets.webhook_key, which signs what is sent (or webhook_key_file, or BANGGIA_SECRETS__WEBHOOK_KEY)",
+            ));
+        }
+        if url.scheme() == "http" && !allow_private {
+            problems.push(self.problem(
+                "webhook.url",
+                "plain http is allowed only with allow_private = true, for an address on your own network; otherwise https",
+            ));
+        }
+        if let Some(Err(outcome)) = (!allow_private).then(|| fetch::refuse_private_literal(&url)) {
+            problems.push(self.problem("webhook.url", &outcome.to_string()));
+        }
+        let key = key?.ok().filter(|_| problems.len() == before)?;
+        Some(Webhook { url, key, events, allow_private, timeout })
     }
 
     fn check_picks(&self, section: &str, picks: &Picks, problems: &mut Vec<String>) {
@@ -397,6 +440,14 @@ fn printable(key: &str, value: Value) -> Value {
         return Value::String("<redacted>".to_owned());
     }
     match Url::parse(text) {
+        // Who knows such an address may often post there: all of it is a secret but the host.
+        Ok(mut url) if url.has_host() && key == "webhook.url" => {
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+            url.set_query(None);
+            url.set_fragment(None);
+            url.set_path("redacted");
+            Value::String(url.into())
+        }
         Ok(mut url)
             if url.has_host()
                 && (url.password().is_some() || url.query().is_some() || !url.username().is_empty()) =>
