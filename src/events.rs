@@ -128,7 +128,11 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
             continue;
         };
         match (was.status, served.status) {
+            // What has a value that was never seen fresh was so between the two.
             (Status::Fresh, now) if now != Status::Fresh => events.push(Event::stale(served, after.at)),
+            (Status::Unavailable, Status::Stale | Status::Expired) => {
+                events.push(Event::stale(served, after.at));
+            }
             (Status::Stale | Status::Expired, Status::Fresh) => {
                 events.push(Event::of_feed(What::Recovered, served, after.at));
             }

@@ -63,6 +63,7 @@ pub struct Metrics {
     missed_publishes: Family<OfFeed, Gauge>,
     deliveries: Family<OfOutcome, Counter>,
     undelivered: Gauge,
+    tells: Gauge,
     store: Arc<StoreHealth>,
 }
 
@@ -88,6 +89,7 @@ impl Metrics {
             missed_publishes: Family::default(),
             deliveries: Family::default(),
             undelivered: Gauge::default(),
+            tells: Gauge::default(),
             store: Arc::default(),
         };
         let registry = &mut metrics.registry;
@@ -120,6 +122,8 @@ impl Metrics {
         registry.register("webhook_deliveries", told, metrics.deliveries.clone());
         let waiting = "Events that the webhook's receiver has not taken yet";
         registry.register("webhook_queue_length", waiting, metrics.undelivered.clone());
+        let on = "Whether events are sent; 0: the webhook is not configured, or its receiver wants no more";
+        registry.register("webhook_on", on, metrics.tells.clone());
         registry.register_collector(Box::new(Arc::clone(&metrics.store)));
         metrics
     }
@@ -163,6 +167,11 @@ impl Metrics {
     /// How many events wait for the webhook's receiver.
     pub fn undelivered(&self, count: usize) {
         self.undelivered.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the webhook sends anything.
+    pub fn tells(&self, on: bool) {
+        self.tells.set(on.into());
     }
 
     /// Whose troubles are told; only the first call counts.
@@ -235,6 +244,7 @@ mod tests {
         metrics.delivered("delivered", 3);
         metrics.delivered("dropped", 0);
         metrics.undelivered(4);
+        metrics.tells(true);
         metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
         metrics.watch_store(|| StoreTrouble { errors: 8, ..StoreTrouble::default() });
         let text = metrics.text().unwrap();
@@ -250,6 +260,7 @@ mod tests {
             "banggia_webhook_deliveries_total{outcome=\"delivered\"} 3",
             "banggia_webhook_deliveries_total{outcome=\"dropped\"} 0",
             "banggia_webhook_queue_length 4",
+            "banggia_webhook_on 1",
             "banggia_store_errors_total 7",
             "banggia_store_waiting 2",
             "banggia_store_set_aside_timestamp_seconds 1790000000",

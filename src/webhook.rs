@@ -233,6 +233,7 @@ impl Teller {
         loop {
             self.send_what_is_due();
             self.watched.metrics.undelivered(self.queue.len());
+            self.watched.metrics.tells(self.line.is_some());
             let wake = OptionFuture::from(self.queue.next_due().map(sleep_until));
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -243,6 +244,8 @@ impl Teller {
                 }
                 changed = self.settings.changed() => {
                     if changed.is_err() { break }
+                    // What happened before is told as it was to be told then.
+                    self.look();
                     self.connect();
                 }
                 Some(tried) = self.under_way.next() => self.settle(tried),
@@ -274,8 +277,8 @@ impl Teller {
     /// Nothing that waits will be delivered.
     fn forget(&mut self, outcome: &'static str) {
         let forgotten = self.queue.clear();
-        self.count(outcome, forgotten);
         if forgotten > 0 {
+            self.count(outcome, forgotten);
             tracing::warn!(events = forgotten, outcome, "events were not delivered");
         }
     }
