@@ -148,17 +148,10 @@ impl App {
             waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
             set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
         });
-        let watched = Watched {
-            snapshot: Arc::clone(&snapshot),
-            versions: board.versions(),
-            published_before: board.published_before(),
-            clock: clock.clone(),
-            metrics: Arc::clone(&metrics),
-        };
-        // Behind the board, so that what a stop brings is told too.
+        // Stops with the board, so that what the last runs bring is told too.
         let stop_board = CancellationToken::new();
-        let (webhook, telling) = Webhook::new(&config, watched, stop_board.clone());
-        tracker.spawn(telling);
+        let watched = Watched::of(&board, &clock, &metrics);
+        let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site::new(
             Arc::clone(&snapshot),

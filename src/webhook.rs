@@ -25,10 +25,10 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    board::Shared,
+    board::{Board, Shared},
     clock::{Clock, rfc3339},
     config::{self, Config},
     document,
@@ -132,29 +132,33 @@ pub struct Webhook {
     recorded: bool,
 }
 
-/// What the task reads.
+/// What the task reads, and where it counts.
 pub struct Watched {
-    /// What is published; by now the first snapshot.
-    pub snapshot: Shared,
-    /// Says when there is a new one.
-    pub versions: watch::Receiver<i64>,
-    /// When the run before this one published last.
-    pub published_before: Option<Timestamp>,
-    /// Tells the time.
-    pub clock: Clock,
-    /// Where it is counted.
-    pub metrics: Arc<Metrics>,
+    snapshot: Shared,
+    versions: watch::Receiver<i64>,
+    published_before: Option<Timestamp>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+impl Watched {
+    /// Of a board that has published nothing but its first snapshot yet.
+    #[must_use]
+    pub fn of(board: &Board, clock: &Clock, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            snapshot: board.shared(),
+            versions: board.versions(),
+            published_before: board.published_before(),
+            clock: clock.clone(),
+            metrics: Arc::clone(metrics),
+        }
+    }
 }
 
 impl Webhook {
-    /// A task that tells of what `watched` shows from now on, and the hand by which its configuration is changed. It ends
-    /// after `stop`, within two seconds.
+    /// Starts the task, which tells of what happens from now on. It ends after `stop`, within two seconds.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        watched: Watched,
-        stop: CancellationToken,
-    ) -> (Self, impl Future<Output = ()> + Send + use<>) {
+    pub fn start(config: &Config, watched: Watched, tracker: &TaskTracker, stop: CancellationToken) -> Self {
         let recorded = watched.snapshot.load().recorded;
         let webhook = Self { settings: watch::Sender::new(None), recorded };
         let settings = webhook.settings.subscribe();
@@ -170,7 +174,8 @@ impl Webhook {
             under_way: FuturesUnordered::new(),
             fails: false,
         };
-        (webhook, teller.tell(stop))
+        tracker.spawn(teller.tell(stop));
+        webhook
     }
 
     /// Another configuration: what waits goes where it says, and a receiver that was gone is asked again.
@@ -326,7 +331,7 @@ impl Teller {
             }
             // Over a line that is no longer the operator's will.
             End::Gone | End::Failed { .. } if number != self.line_number => {
-                self.queue.again(&id, Duration::ZERO)
+                self.queue.again(&id, Duration::ZERO);
             }
             End::Gone => {
                 self.line = None;

@@ -4,12 +4,14 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use banggia::{
     app::{App, Mode},
-    board::Status,
+    board::{FeedState, Snapshot, Status},
+    events::{Event, events},
     fetch::Outcome,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -198,6 +200,7 @@ async fn a_held_value_is_told_once_and_another_value_again() {
     poll(2).await;
     house.world.says(FEED, "chart", scaled(FEED, "chart", dec!(0.92)));
     poll(3).await;
+    hits(&bank, 2).await;
     poll(4).await;
     house.app.decide(FEED, "bar", false).await.unwrap();
     poll(5).await;
@@ -283,7 +286,7 @@ async fn a_receiver_that_wants_no_more_hears_nothing_until_the_configuration_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a14_a_name_that_leads_to_a_private_address_is_not_asked() {
+async fn a19_a_private_address_is_told_nothing_under_whatever_name() {
     let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let text = told(&Bank::open().await);
@@ -507,7 +510,7 @@ async fn the_documented_commands_make_a_key_and_verify_a_delivery_and_refuse_a_f
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a21_neither_the_key_nor_the_address_shows_in_a_log_at_trace_or_in_check() {
+async fn a22_the_key_and_the_address_of_the_webhook_show_in_no_log_and_no_check() {
     let (bank, hook) = (Bank::open().await, Bank::open().await);
     good_day(&bank, 0);
     let good = tape(FEED, "chart", 0).into_values().next().unwrap();
@@ -537,6 +540,62 @@ async fn a21_neither_the_key_nor_the_address_shows_in_a_log_at_trace_or_in_check
             assert!(!said.contains(secret), "{secret}\n{said}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_is_the_difference_of_two_snapshots() {
+    const FX: &str = "vietcombank.fx";
+    let told = |before: &Snapshot, after: &Snapshot| -> Vec<(&'static str, String)> {
+        let events = events(before, after).into_iter();
+        let id = |event: &Event| json!(event.data)["id"].as_str().unwrap().to_owned();
+        events.map(|event| (event.what.as_str(), id(&event))).collect()
+    };
+    let house = Simulation::at(DAY, "").await;
+    let nothing = house.snapshot();
+    house.refresh(FX).await;
+    let good = house.snapshot();
+    assert_eq!(told(&nothing, &good), []);
+    assert_eq!(told(&good, &good), []);
+
+    house.world.says(FX, "json", scaled(FX, "json", dec!(1.05)));
+    house.move_to(at("2026-09-30T09:06:00+07:00")).await;
+    house.refresh(FX).await;
+    let held = house.snapshot();
+    let candidates = told(&good, &held);
+    assert!(
+        candidates.len() > 5 && candidates.iter().all(|(what, _)| *what == "quote.held"),
+        "{candidates:?}"
+    );
+    assert_eq!(told(&held, &good), [], "that nothing waits any more is no event");
+    house.world.says(FX, "json", scaled(FX, "json", dec!(1.06)));
+    house.refresh(FX).await;
+    assert_eq!(told(&held, &house.snapshot()), candidates, "other values for the same quotes");
+
+    // The same values from another source, or from both, or after they were refused, are the same candidates.
+    let changed = |change: fn(&mut FeedState)| {
+        let feed = held.feeds.iter().find(|feed| feed.state.feed.id == FX).unwrap();
+        let mut state = FeedState::clone(&feed.state);
+        change(&mut state);
+        Snapshot::of(vec![Arc::new(state).serve(house.clock.now())])
+    };
+    let moved = changed(|state| state.sources[1].held = std::mem::take(&mut state.sources[0].held));
+    let both = changed(|state| state.sources[1].held = state.sources[0].held.clone());
+    let refused = changed(|state| state.sources[0].held.values_mut().for_each(|held| held.refused = true));
+    for (before, after) in [(&*held, &moved), (&moved, &both), (&both, &refused), (&refused, &held)] {
+        assert_eq!(told(before, after), []);
+    }
+    assert_eq!(told(&good, &both), candidates, "each once");
+    assert_eq!(told(&good, &refused), []);
+
+    // A feed that is not in one of them has no past or no present. From never to stale it was fresh between the two.
+    house.move_to(at("2026-09-30T18:00:00+07:00")).await;
+    let late = house.snapshot();
+    assert_eq!(told(&held, &late)[0], ("feed.stale", FX.to_owned()));
+    assert_eq!(told(&nothing, &late)[0], ("feed.stale", FX.to_owned()));
+    assert_eq!(told(&Snapshot::of(Vec::new()), &late), []);
+    assert_eq!(told(&good, &Snapshot::of(Vec::new())), []);
+    assert_eq!(told(&late, &good), [("feed.recovered", FX.to_owned())]);
+    house.app.stop().await;
 }
 
 /// A published example of the convention.
