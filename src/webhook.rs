@@ -118,7 +118,7 @@ impl FromStr for Key {
 }
 
 /// What is configured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Settings {
     webhook: config::Webhook,
     fetch: config::Fetch,
@@ -188,20 +188,21 @@ impl Webhook {
 
 /// A receiver, and how it is spoken to.
 struct Line {
-    settings: config::Webhook,
+    settings: Settings,
     /// The reason, where no client can be set up.
     post: Result<Post, String>,
 }
 
 impl Line {
-    fn of(Settings { webhook, fetch }: Settings) -> Self {
-        let post = Post::new(&fetch, webhook.url.clone(), webhook.allow_private, webhook.timeout.0);
-        Self { post: post.map_err(|outcome| outcome.to_string()), settings: webhook }
+    fn of(settings: Settings) -> Self {
+        let Settings { webhook, fetch } = &settings;
+        let post = Post::new(fetch, webhook.url.clone(), webhook.allow_private, webhook.timeout.0);
+        Self { post: post.map_err(|outcome| outcome.to_string()), settings }
     }
 
     /// Whose logs may show it: the rest of the address may be a secret.
     fn host(&self) -> &str {
-        self.settings.url.host_str().unwrap_or_default()
+        self.settings.webhook.url.host_str().unwrap_or_default()
     }
 }
 
@@ -262,9 +263,14 @@ impl Teller {
 
     /// Takes the newest configuration.
     fn connect(&mut self) {
+        let settings = self.settings.borrow_and_update().clone();
+        // Most reloads are about something else.
+        if settings.is_some() && self.line.as_ref().map(|line| &line.settings) == settings.as_ref() {
+            return;
+        }
         self.line_number += 1;
         self.fails = false;
-        self.line = self.settings.borrow_and_update().clone().map(Line::of);
+        self.line = settings.map(Line::of);
         match &self.line {
             Some(line) => {
                 // Series that are there from the beginning can be alerted on.
@@ -272,7 +278,8 @@ impl Teller {
                     self.watched.metrics.delivered(outcome, 0);
                 }
                 self.queue.retry_now();
-                let events: Vec<&str> = line.settings.events.iter().map(|what| what.as_str()).collect();
+                let events: Vec<&str> =
+                    line.settings.webhook.events.iter().map(|what| what.as_str()).collect();
                 tracing::info!(host = line.host(), events = events.join(", "), "the webhook is on");
             }
             None => self.forget(outcome::LOST),
@@ -297,7 +304,7 @@ impl Teller {
         self.watched.versions.mark_unchanged();
         let events = self.follower.step(self.watched.snapshot.load_full());
         let Some(line) = &self.line else { return };
-        let wanted = events.iter().filter(|event| line.settings.events.contains(&event.what));
+        let wanted = events.iter().filter(|event| line.settings.webhook.events.contains(&event.what));
         let dropped: usize = wanted.map(|event| usize::from(self.queue.push(message(event)))).sum();
         if dropped > 0 {
             self.count(outcome::DROPPED, dropped);
@@ -335,6 +342,7 @@ impl Teller {
             }
             End::Gone => {
                 self.line = None;
+                self.line_number += 1;
                 tracing::warn!(
                     host,
                     "the webhook's receiver wants no more events (410): none are sent until the configuration is read again"
@@ -395,7 +403,7 @@ fn message(event: &Event) -> Message {
 /// One try.
 fn attempt(line: &Line, message: &Message, clock: &Clock) -> impl Future<Output = End> + Send + use<> {
     let (now, id, body, tries) = (clock.now(), message.id.clone(), message.body.clone(), message.tries);
-    let signature = line.settings.key.sign(&id, now.as_second(), &body);
+    let signature = line.settings.webhook.key.sign(&id, now.as_second(), &body);
     let post = line.post.clone();
     async move {
         let sent = match post {
