@@ -35,6 +35,7 @@ use crate::{
     schedule::{Bells, Ringer},
     store::{Kept, Nature, Store, StoreError},
     watch,
+    webhook::{Watched, Webhook},
 };
 
 /// Updates on their way to the board; workers wait when it is full.
@@ -171,6 +172,10 @@ impl App {
             waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
             set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
         });
+        // Stops with the board, so that what the last runs bring is told too.
+        let stop_board = CancellationToken::new();
+        let watched = Watched::of(&board, &clock, &metrics);
+        let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site::new(
             Arc::clone(&snapshot),
@@ -206,7 +211,8 @@ impl App {
         });
         let backups = config.store.backups();
         let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
-        let control = Control::new(config, shop, Arc::clone(&front), stop_working.clone(), renders).await?;
+        let control =
+            Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await?;
         control.start(states);
         let ringing = Arc::clone(control.bells());
         if control.shop().fetcher.is_replay() {
@@ -262,6 +268,12 @@ impl App {
     #[must_use]
     pub fn snapshot(&self) -> Shared {
         Arc::clone(&self.snapshot)
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub fn webhook(&self) -> &Webhook {
+        self.control.webhook()
     }
 
     /// What the listeners served from at the start.

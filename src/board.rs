@@ -18,7 +18,7 @@ use jiff::{
 };
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -504,6 +504,8 @@ pub struct Snapshot {
     pub recorded: bool,
     /// Number of the publish.
     pub version: i64,
+    /// Its instant.
+    pub at: Timestamp,
     /// Middle rates of the reference bank that have not expired.
     pub reference: HashMap<String, Decimal>,
 }
@@ -522,6 +524,7 @@ impl Snapshot {
             editions: BTreeMap::new(),
             recorded: false,
             version: 0,
+            at: Timestamp::UNIX_EPOCH,
             reference,
         }
     }
@@ -553,9 +556,12 @@ pub struct Board {
     states: BTreeMap<usize, Arc<FeedState>>,
     published: BTreeMap<String, Published>,
     version: i64,
+    /// When the run before this one published last.
+    published_before: Option<Timestamp>,
     /// Tasks that shutdown waits for.
     tracker: TaskTracker,
     shared: Shared,
+    versions: watch::Sender<i64>,
 }
 
 impl Board {
@@ -572,6 +578,7 @@ impl Board {
     ) -> Result<Self, StartError> {
         let published: BTreeMap<String, Published> = store.documents().await?.into_iter().collect();
         let version = published.values().map(|published| published.version).max().unwrap_or(0);
+        let published_before = published.values().map(|published| published.generated_at).max();
         let mut board = Self {
             clock,
             store,
@@ -579,7 +586,9 @@ impl Board {
             states: states.into_iter().map(|state| (position(state.feed.id), state)).collect(),
             published,
             version,
+            published_before,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
+            versions: watch::Sender::new(version),
             tracker,
         };
         if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
@@ -589,6 +598,18 @@ impl Board {
     #[must_use]
     pub fn shared(&self) -> Shared {
         Arc::clone(&self.shared)
+    }
+
+    /// The number of the newest publish that changed something, for those who want to know when there is one.
+    #[must_use]
+    pub fn versions(&self) -> watch::Receiver<i64> {
+        self.versions.subscribe()
+    }
+
+    /// When the run before this one published last; `None`: there was none.
+    #[must_use]
+    pub const fn published_before(&self) -> Option<Timestamp> {
+        self.published_before
     }
 
     /// Publishes whenever a feed was refreshed or a status passes, until `stop`.
@@ -686,8 +707,9 @@ impl Board {
         }
         let reference = Snapshot::reference(&feeds);
         let version = self.version;
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, reference };
+        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at: now, reference };
         self.shared.store(Arc::new(snapshot));
+        self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
         true
     }
 }

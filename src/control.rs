@@ -30,6 +30,7 @@ use crate::{
     refresh::{Order, Reins, RunEnd, Shop, Terms, Worker},
     schedule::Bells,
     store::{Act, StoreError},
+    webhook::Webhook,
 };
 
 /// First fetches are this far apart, and the last one still starts within two seconds.
@@ -154,6 +155,7 @@ enum Visit {
 /// What the operator can do.
 pub struct Control {
     shop: Arc<Shop>,
+    webhook: Webhook,
     front: Shown,
     bells: Arc<Bells>,
     hands: Mutex<BTreeMap<&'static str, Hand>>,
@@ -179,6 +181,7 @@ impl Control {
     pub async fn new(
         config: Config,
         shop: Arc<Shop>,
+        webhook: Webhook,
         front: Shown,
         stop_working: CancellationToken,
         renders: TaskTracker,
@@ -188,6 +191,7 @@ impl Control {
         shop.metrics.reloaded(true, last.at);
         Ok(Arc::new(Self {
             shop,
+            webhook,
             front,
             bells: Arc::default(),
             hands: Mutex::default(),
@@ -222,6 +226,12 @@ impl Control {
     #[must_use]
     pub const fn shop(&self) -> &Arc<Shop> {
         &self.shop
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
     }
 
     /// The configuration in force.
@@ -554,6 +564,7 @@ impl Control {
         if is_of(&["server.", "widgets.", "presets."]) {
             self.renew_front(&new);
         }
+        self.webhook.configure(&new);
         let new = Arc::new(new);
         self.current.store(Arc::clone(&new));
         let mut told = Vec::new();

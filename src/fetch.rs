@@ -4,6 +4,7 @@
 
 pub mod blocked;
 mod laps;
+pub mod post;
 
 use std::{
     collections::HashMap,
@@ -23,7 +24,7 @@ use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use providers::{Method, Request};
 use reqwest::{
-    Client, Proxy, Response, StatusCode,
+    Client, ClientBuilder, Proxy, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
@@ -431,32 +432,13 @@ impl Live {
             return Ok(client.clone());
         }
         let laps = Laps::default();
-        let mut builder = Client::builder()
-            .connector_layer(laps.clone())
-            .user_agent(&config.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(Duration::from_secs(15))
-            .http1_only()
-            .tls_info(true)
-            .no_proxy()
-            .dns_resolver(Guard {
-                names: Arc::clone(&self.names),
-                laps: laps.clone(),
-                allow_private: target.config.allow_private,
-                proxy: config.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
-            });
-        if let Some(proxy) = &config.proxy {
-            builder =
-                builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?);
-        }
+        let (names, allow_private) = (Arc::clone(&self.names), target.config.allow_private);
+        let builder = guarded(&config.user_agent, config.proxy.as_ref(), allow_private, names, &laps)?;
+        let mut builder = builder.connector_layer(laps.clone());
         if let Some(path) = &target.config.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        let client = builder.build().map_err(|error| {
-            Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
-        })?;
+        let client = build(builder)?;
         clients.insert(key, (client.clone(), laps.clone()));
         Ok((client, laps))
     }
@@ -590,6 +572,44 @@ impl Live {
     }
 }
 
+/// A client that goes nowhere but where it is sent: no redirects, no proxy but the operator's, no address that is not
+/// public unless that is allowed. Literal addresses are looked at before it is asked ([`refuse_private_literal`]).
+fn guarded(
+    user_agent: &str,
+    proxy: Option<&Url>,
+    allow_private: bool,
+    names: Arc<dyn Names>,
+    laps: &Laps,
+) -> Result<ClientBuilder, Outcome> {
+    let builder = Client::builder()
+        .user_agent(user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(Duration::from_secs(15))
+        .http1_only()
+        .tls_info(true)
+        .no_proxy()
+        .dns_resolver(Guard {
+            names,
+            laps: laps.clone(),
+            allow_private,
+            proxy: proxy.and_then(|proxy| proxy.host_str().map(str::to_owned)),
+        });
+    match proxy {
+        None => Ok(builder),
+        Some(proxy) => {
+            Ok(builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?))
+        }
+    }
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, Outcome> {
+    builder.build().map_err(|error| {
+        Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
+    })
+}
+
 fn headers(target: Target<'_>, request: &Request, known: Option<&Validators>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -622,7 +642,7 @@ fn full_jitter(tries: u32) -> Duration {
 }
 
 /// A number that differs at every call: the standard library's own seed for hash maps.
-fn dice() -> u64 {
+pub(crate) fn dice() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -823,7 +843,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 /// Literal addresses never reach a resolver, so they are looked at here. `url` has already read the exotic
 /// spellings (`0x7f.1`, `2130706433`) as the addresses that they are.
-fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
+pub(crate) fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),

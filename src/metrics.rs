@@ -24,6 +24,7 @@ use prometheus_client::{
     metrics::{
         MetricType,
         counter::{ConstCounter, Counter},
+        family::Family,
         gauge::{ConstGauge, Gauge},
         info::Info,
     },
@@ -38,6 +39,11 @@ use feeds::Feeds;
 pub use feeds::Phase;
 use process::Process;
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    outcome: &'static str,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -46,6 +52,9 @@ pub struct Metrics {
     /// `process_…`, as every program calls it.
     process: Registry,
     feeds: Arc<Feeds>,
+    deliveries: Family<OfOutcome, Counter>,
+    undelivered: Gauge,
+    tells: Gauge,
     store: Arc<StoreHealth>,
     doors: Arc<Doors>,
     rate_limited: Counter,
@@ -68,6 +77,9 @@ impl Metrics {
             own: Registry::with_prefix("banggia"),
             process: Registry::with_prefix("process"),
             feeds: Arc::default(),
+            deliveries: Family::default(),
+            undelivered: Gauge::default(),
+            tells: Gauge::default(),
             store: Arc::default(),
             doors: Arc::default(),
             rate_limited: Counter::default(),
@@ -89,6 +101,12 @@ impl Metrics {
         own.register_collector(Box::new(Arc::clone(&metrics.doors)));
         let help = "Requests refused because their client had used up its share";
         own.register("http_rate_limited", help, metrics.rate_limited.clone());
+        let told = "What became of the webhook's events, tries that failed included";
+        own.register("webhook_deliveries", told, metrics.deliveries.clone());
+        let waiting = "Events that the webhook's receiver has not taken yet";
+        own.register("webhook_queue_length", waiting, metrics.undelivered.clone());
+        let on = "Whether events are sent; 0: the webhook is not configured, or its receiver wants no more";
+        own.register("webhook_on", on, metrics.tells.clone());
         own.register_collector(Box::new(Arc::clone(&metrics.store)));
         metrics.process.register_collector(Box::new(Process::started(started)));
         metrics.reloaded(true, started);
@@ -148,6 +166,21 @@ impl Metrics {
     /// Whose feeds are told of, and by which clock; only the first call counts.
     pub fn watch_board(&self, board: Shared, clock: Clock) {
         self.feeds.watch(board, clock);
+    }
+
+    /// What became of so many of the webhook's events; none makes the series appear.
+    pub fn delivered(&self, outcome: &'static str, count: u64) {
+        self.deliveries.get_or_create(&OfOutcome { outcome }).inc_by(count);
+    }
+
+    /// How many events wait for the webhook's receiver.
+    pub fn undelivered(&self, count: usize) {
+        self.undelivered.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether the webhook sends anything.
+    pub fn tells(&self, on: bool) {
+        self.tells.set(on.into());
     }
 
     /// Whose troubles are told; only the first call counts.
@@ -394,6 +427,10 @@ mod tests {
         metrics.ops().answered(100);
         let open = Tally::open(&metrics.public());
         drop(Tally::open(&metrics.public()));
+        metrics.delivered("delivered", 3);
+        metrics.delivered("dropped", 0);
+        metrics.undelivered(4);
+        metrics.tells(true);
         metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
         metrics.watch_store(|| StoreTrouble { errors: 8, ..StoreTrouble::default() });
         let (text, old) = (metrics.text(Form::Open).unwrap(), metrics.text(Form::Classic).unwrap());
@@ -412,6 +449,10 @@ mod tests {
             "banggia_http_requests_total{listener=\"public\",class=\"3xx\"} 2",
             "banggia_http_requests_total{listener=\"ops\",class=\"5xx\"} 1",
             "banggia_http_connections{listener=\"public\"} 1",
+            "banggia_webhook_deliveries_total{outcome=\"delivered\"} 3",
+            "banggia_webhook_deliveries_total{outcome=\"dropped\"} 0",
+            "banggia_webhook_queue_length 4",
+            "banggia_webhook_on 1",
             "banggia_store_errors_total 7",
             "banggia_store_waiting 2",
             "banggia_store_set_aside_timestamp_seconds 1790000000",

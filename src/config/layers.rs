@@ -16,9 +16,9 @@ use url::Url;
 
 use super::{
     Admin, Config, ConfigError, Console, DEFAULT, Feed, Inputs, OWN_SECRETS, Origin, Picks, Preset, Raw,
-    RawPreset, Secret,
+    RawPreset, RawWebhook, Secret, Webhook,
 };
-use crate::{schedule::Calendar, widget};
+use crate::{fetch, schedule::Calendar, webhook::Key, widget};
 
 /// A token that nobody guesses.
 const LEAST_TOKEN: usize = 16;
@@ -210,6 +210,7 @@ impl Layers {
                 format!("must have at least {LEAST_TOKEN} characters, such as `openssl rand -hex 24` prints");
             problems.push(self.problem("secrets.admin_token", &why));
         }
+        let webhook = self.webhook(raw.webhook, own.get("webhook_key"), &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
@@ -232,6 +233,7 @@ impl Layers {
             files,
             console: Console::default(),
             marks,
+            webhook,
             effective: self
                 .values
                 .into_iter()
@@ -378,6 +380,37 @@ impl Layers {
         }
     }
 
+    /// Who is told of events, by which key; `None`: nobody, or something is wrong with it.
+    fn webhook(&self, raw: RawWebhook, key: Option<&String>, problems: &mut Vec<String>) -> Option<Webhook> {
+        let RawWebhook { url, events, allow_private, timeout } = raw;
+        let before = problems.len();
+        if timeout.0.is_zero() {
+            problems.push(self.problem("webhook.timeout", "must be at least 1s"));
+        }
+        let key = key.filter(|key| !key.is_empty()).map(|key| key.parse::<Key>());
+        if let Some(Err(why)) = &key {
+            problems.push(self.problem("secrets.webhook_key", why));
+        }
+        let url = url?;
+        if key.is_none() {
+            problems.push(self.problem(
+                "webhook.url",
+                "needs secrets.webhook_key, which signs what is sent (or webhook_key_file, or BANGGIA_SECRETS__WEBHOOK_KEY)",
+            ));
+        }
+        if url.scheme() == "http" && !allow_private {
+            problems.push(self.problem(
+                "webhook.url",
+                "plain http is allowed only with allow_private = true, for an address on your own network; otherwise https",
+            ));
+        }
+        if let Some(Err(outcome)) = (!allow_private).then(|| fetch::refuse_private_literal(&url)) {
+            problems.push(self.problem("webhook.url", &outcome.to_string()));
+        }
+        let key = key?.ok().filter(|_| problems.len() == before)?;
+        Some(Webhook { url, key, events, allow_private, timeout })
+    }
+
     fn check_picks(&self, section: &str, picks: &Picks, problems: &mut Vec<String>) {
         let with = |kind: Kind| -> Vec<&str> {
             providers::feeds()
@@ -508,6 +541,14 @@ fn printable(key: &str, value: Value) -> Value {
         return Value::String("<redacted>".to_owned());
     }
     match Url::parse(text) {
+        // Who knows such an address may often post there: all of it is a secret but the host.
+        Ok(mut url) if url.has_host() && key == "webhook.url" => {
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+            url.set_query(None);
+            url.set_fragment(None);
+            url.set_path("redacted");
+            Value::String(url.into())
+        }
         Ok(mut url)
             if url.has_host()
                 && (url.password().is_some() || url.query().is_some() || !url.username().is_empty()) =>

@@ -216,18 +216,18 @@ pub struct SourceJson {
 #[schema(as = Held)]
 pub struct HeldJson {
     /// Id of the quote.
-    quote: String,
+    pub(crate) quote: String,
     /// The figures that the source gives now, named and written as those of the quote.
     #[schema(value_type = Object)]
-    candidate: serde_json::Value,
+    pub(crate) candidate: serde_json::Value,
     /// The figures that are served; null where there are none.
     #[schema(value_type = Option<Object>)]
-    serving: serde_json::Value,
+    pub(crate) serving: serde_json::Value,
     /// Why it is held.
     #[schema(value_type = Vec<ReasonJson>)]
-    reasons: Vec<Reason>,
+    pub(crate) reasons: Vec<Reason>,
     #[schema(format = DateTime)]
-    since: String,
+    pub(crate) since: String,
 }
 
 /// What a source is doing.
@@ -657,7 +657,9 @@ impl HeldJson {
             .collect()
     }
 
-    fn of(served: &ServedFeed, source: &'static providers::Source, held: &Held) -> Self {
+    /// One candidate of a source.
+    #[must_use]
+    pub fn of(served: &ServedFeed, source: &'static providers::Source, held: &Held) -> Self {
         let state = &served.state;
         let key = held.quote.key();
         let serving = served.quotes.iter().find(|quote| quote.kept.quote.key() == key);

@@ -28,7 +28,7 @@ fn changed(
 }
 
 /// All prices of a source times a factor, on the wire.
-fn scaled(feed: &str, source: &str, factor: Decimal) -> BTreeMap<String, Vec<u8>> {
+pub fn scaled(feed: &str, source: &str, factor: Decimal) -> BTreeMap<String, Vec<u8>> {
     let mut tape = tape(feed, source, 0);
     let step = board_step(&tape);
     let adapter = providers::feed(feed).unwrap().1.sources.iter().find(|known| known.id == source).unwrap();

@@ -57,5 +57,6 @@ mod steady;
 mod targets;
 mod tls;
 mod truth;
+mod webhook;
 mod widgets;
 mod world;
