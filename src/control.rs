@@ -272,6 +272,8 @@ impl Control {
             Err(error) => Err(error.into()),
         };
         let now = self.shop.clock.now();
+        self.shop.metrics.reloaded(result.is_ok(), now);
+        self.last.store(Arc::new(Reload { at: now, result: result.clone() }));
         let file = current.inputs.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
         match &result {
             Ok(changes) if changes.is_empty() => {
@@ -293,8 +295,6 @@ impl Control {
                 self.note(via, "reload", &file, None, None, &why).await;
             }
         }
-        self.shop.metrics.reloaded(result.is_ok(), now);
-        self.last.store(Arc::new(Reload { at: now, result: result.clone() }));
         result
     }
 
