@@ -26,6 +26,7 @@ mod attacks;
 mod bands;
 mod bank;
 mod calibration;
+mod canary;
 mod cli;
 mod clock;
 mod contract;
