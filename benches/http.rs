@@ -17,6 +17,8 @@
 #![allow(clippy::float_arithmetic, reason = "figures about time, not about money")]
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "shares the scripted bank with the tests")]
 
+#[path = "http/unheard.rs"]
+mod canary;
 #[path = "../tests/it/bank.rs"]
 mod bank;
 #[path = "../tests/it/house.rs"]
