@@ -1,34 +1,43 @@
 //! What exists, in which order it starts and in which it stops. Start: store → last board → listeners → staggered
 //! first fetches. Stop: no new connections → drain → workers → board → store.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use providers::{Feed, Institution};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    board::{self, Board, FeedState, Rules, Shared, SourceState, Standing, Update},
-    clock::{Clock, Watch, later},
+    board::{self, Board, FeedState, News, Rules, Shared, SourceState, Standing, Tuning, Update},
+    clock::{Clock, Watch},
     config::{self, Config},
+    control::Control,
     evidence::Evidence,
     fetch::{Fetcher, Live, Transport},
+    host::Sockets,
     http::{
         self, Site,
-        serve::{Front, Listener},
+        serve::{Front, Listener, Shown},
     },
     judge::hold,
     metrics::{Metrics, StoreTrouble},
-    refresh::{FirstRound, Order, Request, RunEnd, Shop, Worker},
+    refresh::{FirstRound, Order, RunEnd, Shop, Terms},
     replay::{Replay, ReplayError},
-    schedule::Ringer,
+    schedule::{Bells, Ringer},
     store::{Kept, Nature, Store, StoreError},
+    watch,
+    webhook::{Watched, Webhook},
 };
 
-/// First fetches are this far apart, and the last one still starts within two seconds.
-const STAGGER: Duration = Duration::from_millis(150);
 /// Updates on their way to the board; workers wait when it is full.
 const BOARD_QUEUE: usize = 64;
 /// The clock of a replay is looked at this often.
@@ -69,6 +78,9 @@ pub enum StartError {
     /// The system.
     #[error("cannot start a serving thread: {0}")]
     Threads(std::io::Error),
+    /// The process before us.
+    #[error("the process that hands over does not close the store: {0}")]
+    HandOver(String),
     /// The scheduler.
     #[error("the scheduler does not start: {0}")]
     Scheduler(String),
@@ -95,12 +107,16 @@ pub struct App {
     snapshot: Shared,
     site: Arc<Site>,
     store: Arc<Store>,
-    orders: BTreeMap<&'static str, mpsc::Sender<Request>>,
+    control: Arc<Control>,
     updates: mpsc::Sender<Update>,
+    /// Copies of the listeners' sockets, for whoever comes after us.
+    bound: (TcpListener, TcpListener),
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
+    stop_ops: CancellationToken,
     stop_working: CancellationToken,
     stop_board: CancellationToken,
+    ops_server: TaskTracker,
     servers: TaskTracker,
     workers: TaskTracker,
     board: TaskTracker,
@@ -112,6 +128,14 @@ impl App {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: Config, mode: Mode) -> Result<Self, StartError> {
+        Self::start_on(config, mode, Sockets::default()).await
+    }
+
+    /// Starts everything; what is not among the sockets is bound.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start_on(config: Config, mode: Mode, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let (fetcher, clock, nature) = match mode {
             Mode::Live => {
@@ -134,78 +158,104 @@ impl App {
         let recorded = nature == Nature::Recorded;
         let (store, states) = open_store(&config, nature, &clock).await?;
 
-        let (public, ops) = listeners(&config.server).await?;
-        let tracker = TaskTracker::new();
+        let (public, ops) = listeners(&config.server, sockets).await?;
+        let bound = (public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?);
+        let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
+        metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         let watched = Arc::clone(&store);
         metrics.watch_store(move || StoreTrouble {
             errors: watched.errors(),
             waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
             set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
         });
+        // Stops with the board, so that what the last runs bring is told too.
+        let stop_board = CancellationToken::new();
+        let watched = Watched::of(&board, &clock, &metrics);
+        let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site::new(
             Arc::clone(&snapshot),
             clock.clone(),
             &config,
             Arc::clone(&metrics),
-            tracker.clone(),
+            renders.clone(),
         ));
-        let mut app = Self {
-            public: public.address,
-            ops: ops.address,
-            snapshot: Arc::clone(&snapshot),
-            site: Arc::clone(&site),
-            store: Arc::clone(&store),
-            orders: BTreeMap::new(),
-            updates: updates.clone(),
-            stop_ringing: CancellationToken::new(),
-            stop_listening: CancellationToken::new(),
-            stop_working: CancellationToken::new(),
-            stop_board: CancellationToken::new(),
-            servers: TaskTracker::new(),
-            workers: TaskTracker::new(),
-            board: tracker,
-        };
-        app.board.spawn(board.run(inbox, app.stop_board.clone()));
-        let front = Front {
-            quick: Some(Arc::clone(&site)),
-            router: match api.await {
-                Ok(api) => http::public_with(api, Arc::clone(&site)),
-                Err(_) => http::public(Arc::clone(&site)),
-            },
-            mount: Arc::clone(&site.mount),
-        };
-        public.serve_on_threads(&front, &app.stop_listening, &app.servers).map_err(StartError::Threads)?;
-        let front = Front { quick: None, router: http::ops(Arc::clone(&site)), mount: "".into() };
-        app.servers.spawn(ops.serve(front, app.stop_listening.clone()));
-        app.servers.spawn(tidy_buckets(site, app.stop_listening.clone()));
-        tracing::info!("public listener on http://{}", app.public);
-        tracing::info!("ops listener on http://{}", app.ops);
+        let [stop_ringing, stop_listening, stop_working, stop_board] =
+            std::array::from_fn(|_| CancellationToken::new());
+        let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
+        tracker.spawn(board.run(inbox, stop_board.clone()));
+        let api = api.await.unwrap_or_else(|_| http::api::routes().split_for_parts().0);
+        let front: Shown = Arc::new(ArcSwap::from_pointee(Front::public(api, &site)));
+        let (public_address, ops_address) = (public.address, ops.address);
+        public.serve_on_threads(&front, &stop_listening, &servers).map_err(StartError::Threads)?;
+        tracing::info!("public listener on http://{public_address}");
+        tracing::info!("ops listener on http://{ops_address}");
 
         let evidence = Arc::new(Evidence::of(&config, recorded));
-        app.servers.spawn(Arc::clone(&evidence).tidy(clock.clone(), app.stop_listening.clone()));
+        servers.spawn(Arc::clone(&evidence).tidy(clock.clone(), stop_listening.clone()));
         let shop = Arc::new(Shop {
             clock: clock.clone(),
             fetcher,
-            store,
-            secrets: config.secrets.clone(),
-            limits: config.judge.clone(),
-            sensitive: config.sensitive(),
+            store: Arc::clone(&store),
+            terms: ArcSwap::from_pointee(Terms::of(&config)),
             metrics,
             evidence,
-            tracker: app.workers.clone(),
-            snapshot,
-            board: updates,
+            tracker: workers.clone(),
+            snapshot: Arc::clone(&snapshot),
+            board: updates.clone(),
             first_round: FirstRound::new(states.len()),
         });
-        app.start_workers(&config, &shop, states).await?;
-        let (backups, stop) = (config.store.backups(), app.stop_working.clone());
-        app.workers.spawn(Arc::clone(&app.store).tend(backups, stop));
-        Ok(app)
+        let backups = config.store.backups();
+        let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
+        let control =
+            Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await?;
+        control.start(states);
+        let ringing = Arc::clone(control.bells());
+        if control.shop().fetcher.is_replay() {
+            workers.spawn(ring_by_clock(clock.clone(), ringing, stop_working.clone()));
+        } else if !clock.stands() {
+            let ringer =
+                Ringer::start(&ringing).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
+            workers.spawn(ring(ringer, ringing, clock.clone(), stop_ringing.clone()));
+        }
+        let router = http::ops(Arc::clone(&site), Arc::clone(&control));
+        let ops_front = Front { quick: None, router, mount: "".into(), tally: site.metrics.ops() };
+        let (stop_ops, ops_server) = (CancellationToken::new(), TaskTracker::new());
+        ops_server.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_ops.clone()));
+        if is_watched && !clock.stands() {
+            servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
+        }
+        servers.spawn(tidy_buckets(front, stop_listening.clone()));
+        workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
+        Ok(Self {
+            public: public_address,
+            ops: ops_address,
+            snapshot,
+            site,
+            store,
+            control,
+            updates,
+            bound,
+            stop_ringing,
+            stop_listening,
+            stop_ops,
+            stop_working,
+            stop_board,
+            ops_server,
+            servers,
+            workers,
+            board: tracker,
+        })
+    }
+
+    /// The operator's hand.
+    #[must_use]
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// The values behind what is served, for health and metrics.
@@ -214,50 +264,19 @@ impl App {
         &self.store
     }
 
-    async fn start_workers(
-        &mut self,
-        config: &Config,
-        shop: &Arc<Shop>,
-        states: Vec<(FeedState, bool)>,
-    ) -> Result<(), StartError> {
-        let mut bells = Vec::new();
-        for (at, (state, due)) in (0..).zip(states) {
-            let Some(feed) = config.feeds.get(state.feed.id) else { continue };
-            for source in &state.sources {
-                if let Some(at) = source.kept.values().map(|kept| kept.checked_at).max() {
-                    shop.metrics.succeeded(state.feed.id, source.source.id, at);
-                }
-            }
-            let bell = Arc::new(Notify::new());
-            bells.push((feed.schedule.clone(), Arc::clone(&bell)));
-            let offset = offset(state.feed.id, feed, shop.fetcher.is_replay());
-            let id = state.feed.id;
-            let (worker, orders) = Worker::new(Arc::clone(shop), feed.clone(), state, bell, offset);
-            self.orders.insert(id, orders);
-            let first = due
-                .then(|| if shop.fetcher.is_replay() { Duration::ZERO } else { STAGGER * at })
-                .filter(|_| !shop.clock.stands());
-            self.workers.spawn(worker.work(first, self.stop_working.clone()));
-        }
-        if shop.fetcher.is_replay() {
-            let stop = self.stop_working.clone();
-            self.workers.spawn(ring_by_clock(shop.clock.clone(), bells, stop));
-        } else if !shop.clock.stands() {
-            let ringer = Ringer::start(bells.iter().cloned())
-                .await
-                .map_err(|error| StartError::Scheduler(error.to_string()))?;
-            self.workers.spawn(mind_the_clock(ringer, bells, shop.clock.clone(), self.stop_ringing.clone()));
-        }
-        Ok(())
-    }
-
     /// What is served now.
     #[must_use]
     pub fn snapshot(&self) -> Shared {
         Arc::clone(&self.snapshot)
     }
 
-    /// What the listeners serve from.
+    /// Who is told of events.
+    #[must_use]
+    pub fn webhook(&self) -> &Webhook {
+        self.control.webhook()
+    }
+
+    /// What the listeners served from at the start.
     #[must_use]
     pub fn site(&self) -> &Arc<Site> {
         &self.site
@@ -265,40 +284,59 @@ impl App {
 
     /// Runs a feed now and waits until what it brought is published; `None`: there is no such feed.
     pub async fn refresh(&self, feed: &str) -> Option<RunEnd> {
-        self.order(feed, Order::Run).await
+        self.control.order(feed, Order::Run).await
     }
 
     /// Serves a held value, or refuses it for as long as its source says the same. Failed with `not_held` where
     /// nothing waits under this key (the id without the feed's).
     pub async fn decide(&self, feed: &str, key: &str, accept: bool) -> Option<RunEnd> {
         let key = key.to_owned();
-        self.order(feed, if accept { Order::Accept(key) } else { Order::Refuse(key) }).await
-    }
-
-    async fn order(&self, feed: &str, order: Order) -> Option<RunEnd> {
-        let (sender, end) = oneshot::channel();
-        self.orders.get(feed)?.send((order, sender)).await.ok()?;
-        end.await.ok()
+        self.control.order(feed, if accept { Order::Accept(key) } else { Order::Refuse(key) }).await
     }
 
     /// Publishes what the clock has brought about: for one that is moved by hand.
     pub async fn look_at_the_clock(&self) {
         let (sender, seen) = oneshot::channel();
-        let update = Update { state: None, answer: Some((sender, RunEnd::Good)) };
+        let update = Update { news: News::Clock, answer: Some((sender, RunEnd::Good)) };
         if self.updates.send(update).await.is_ok() {
             // Whoever stops the board meanwhile has no more use for it.
             let _ = seen.await;
         }
     }
 
+    /// The sockets that this service listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
     /// Stops in order.
     pub async fn stop(self) {
+        // Whoever balances load sees it while the last readers are answered.
+        self.site.draining.store(true, Ordering::Relaxed);
         self.stop_ringing.cancel();
         self.stop_listening.cancel();
-        self.servers.close();
-        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
-            tracing::warn!("some connection did not end in time");
+        ended(&self.servers).await;
+        self.stop_ops.cancel();
+        ended(&self.ops_server).await;
+        self.stop_work().await;
+        tracing::info!("stopped");
+    }
+
+    /// Stops everything but serving: from now on what is served stays as it is, and the store is anybody's.
+    pub async fn rest(self) -> Resting {
+        self.stop_work().await;
+        Resting {
+            stop_listening: [self.stop_listening, self.stop_ops],
+            servers: [self.servers, self.ops_server],
+            bound: self.bound,
         }
+    }
+
+    async fn stop_work(&self) {
+        self.stop_ringing.cancel();
         self.stop_working.cancel();
         self.workers.close();
         if tokio::time::timeout(WORKERS_STOP, self.workers.wait()).await.is_err() {
@@ -308,19 +346,53 @@ impl App {
         self.board.close();
         self.board.wait().await;
         self.store.close().await;
+    }
+}
+
+/// A service that only serves, from memory, until another one has taken its place.
+pub struct Resting {
+    stop_listening: [CancellationToken; 2],
+    servers: [TaskTracker; 2],
+    bound: (TcpListener, TcpListener),
+}
+
+impl Resting {
+    /// The sockets that it listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
+    /// Answers who is there, and ends.
+    pub async fn stop(self) {
+        self.stop_listening.iter().for_each(CancellationToken::cancel);
+        let [public, ops] = &self.servers;
+        tokio::join!(ended(public), ended(ops));
         tracing::info!("stopped");
     }
 }
 
-async fn listeners(server: &config::Server) -> Result<(Listener, Listener), StartError> {
-    let bind = async |address: SocketAddr, key| {
-        Listener::bind(address).await.map_err(|error| StartError::Listen {
-            address,
-            key,
-            why: error.to_string(),
-        })
+async fn ended(servers: &TaskTracker) {
+    servers.close();
+    if tokio::time::timeout(SERVERS_STOP, servers.wait()).await.is_err() {
+        tracing::warn!("some connection did not end in time");
+    }
+}
+
+async fn listeners(server: &config::Server, sockets: Sockets) -> Result<(Listener, Listener), StartError> {
+    let open = async |socket: Option<TcpListener>, address: SocketAddr, key| {
+        let listener = match socket {
+            Some(socket) => Listener::of(socket),
+            None => Listener::bind(address).await,
+        };
+        listener.map_err(|error| StartError::Listen { address, key, why: error.to_string() })
     };
-    Ok((bind(server.listen, "server.listen").await?, bind(server.ops_listen, "server.ops_listen").await?))
+    Ok((
+        open(sockets.public, server.listen, "server.listen").await?,
+        open(sockets.ops, server.ops_listen, "server.ops_listen").await?,
+    ))
 }
 
 /// The store and what it holds. Damage that only shows when the rows are read is treated like any other, once.
@@ -351,73 +423,102 @@ pub async fn load_states(
     clock: &Clock,
     recorded: bool,
 ) -> Result<Vec<(FeedState, bool)>, StoreError> {
-    let calendar = Arc::new(config.calendar.clone());
-    let now = clock.now();
     let mut states = Vec::new();
-    for (institution, feed, settings) in enabled(config) {
-        let rules = Rules {
+    for (_, feed, _) in enabled(config) {
+        states.extend(load_state(config, feed, store, clock, recorded).await?);
+    }
+    Ok(states)
+}
+
+/// The state of one feed; `None`: it is not enabled.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn load_state(
+    config: &Config,
+    feed: &'static Feed,
+    store: &Store,
+    clock: &Clock,
+    recorded: bool,
+) -> Result<Option<(FeedState, bool)>, StoreError> {
+    let Some((institution, tuning)) = enabled(config)
+        .find(|(_, known, _)| known.id == feed.id)
+        .and_then(|(institution, feed, _)| Some((institution, tuning(config, feed, recorded)?)))
+    else {
+        return Ok(None);
+    };
+    let now = clock.now();
+    let mut sources = Vec::new();
+    for source in feed.sources {
+        let Some(own) = tuning.config.sources.get(source.id) else { continue };
+        let kept = store.source(feed.id, source.id).await?;
+        let standing = tuning.standings.get(source.id).cloned().unwrap_or(Standing::Off);
+        let mut state = SourceState {
+            source,
+            standing,
+            url: config::shown(&own.url),
+            kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
+            last_keys: kept.last_keys,
+            sides: BTreeMap::new(),
+            held: store.held(feed.id, source.id).await?,
+            last: kept.last,
+            trends: BTreeMap::new(),
+        };
+        let last = |kept: &Kept| hold::remembered(&kept.quote, kept.previous.as_ref());
+        state.sides = state.kept.iter().map(|(key, kept)| (key.clone(), last(kept))).collect();
+        load_trends(&mut state, feed.id, store, now).await?;
+        sources.push(state);
+    }
+    // Why the last run before the stop brought nothing is still why nothing is here.
+    let asked = || sources.iter().filter_map(|source| source.last.as_ref());
+    let failure = if asked().any(|last| last.reason.is_none()) {
+        None
+    } else {
+        asked().find_map(|last| last.reason.clone())
+    };
+    let mut state = FeedState {
+        institution,
+        feed,
+        rules: tuning.rules.clone(),
+        paused: false,
+        sources,
+        next_refresh_at: None,
+        failure,
+        missed: 0,
+        missed_publishes: 0,
+    };
+    state.tune(&tuning, now);
+    let due = !state.paused && (recorded || state.is_due(now));
+    if due {
+        state.next_refresh_at = Some(now);
+    }
+    Ok(Some((state, due)))
+}
+
+/// The operator's settings of a feed; `None`: it is not enabled.
+#[must_use]
+pub fn tuning(config: &Config, feed: &'static Feed, recorded: bool) -> Option<Tuning> {
+    let settings = config.feeds.get(feed.id)?;
+    let standing = |source: &'static providers::Source| {
+        let own = settings.sources.get(source.id)?;
+        let standing = match source.secret {
+            _ if !own.enabled => Standing::Off,
+            Some(secret) if config.secrets.get(secret).is_none() => Standing::Skipped(secret),
+            _ => Standing::On,
+        };
+        Some((source.id, standing))
+    };
+    Some(Tuning {
+        config: settings.clone(),
+        rules: Rules {
             schedule: settings.schedule.clone(),
             stale_after: settings.stale_after.0,
             expire_after: settings.expire_after.0,
-            calendar: Arc::clone(&calendar),
-        };
-        let mut sources = Vec::new();
-        for source in feed.sources {
-            let Some(own) = settings.sources.get(source.id) else { continue };
-            let kept = store.source(feed.id, source.id).await?;
-            let standing = match source.secret {
-                _ if !own.enabled => Standing::Off,
-                Some(secret) if config.secrets.get(secret).is_none() => Standing::Skipped(secret),
-                _ => Standing::On,
-            };
-            sources.push(SourceState {
-                source,
-                standing,
-                url: config::shown(&own.url),
-                kept: kept.quotes.into_iter().map(|kept| (kept.quote.key(), kept)).collect(),
-                last_keys: kept.last_keys,
-                sides: BTreeMap::new(),
-                held: store.held(feed.id, source.id).await?,
-                last: kept.last,
-                trends: BTreeMap::new(),
-            });
-            if let Some(state) = sources.last_mut() {
-                let last = |kept: &Kept| hold::remembered(&kept.quote, kept.previous.as_ref());
-                state.sides = state.kept.iter().map(|(key, kept)| (key.clone(), last(kept))).collect();
-                load_trends(state, feed.id, store, now).await?;
-            }
-        }
-        // Why the last run before the stop brought nothing is still why nothing is here.
-        let asked = || sources.iter().filter_map(|source| source.last.as_ref());
-        let failure = if asked().any(|last| last.reason.is_none()) {
-            None
-        } else {
-            asked().find_map(|last| last.reason.clone())
-        };
-        let asked_now = || sources.iter().filter(|source| source.standing == Standing::On);
-        let checked =
-            asked_now().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at.min(now)).max();
-        let due = recorded
-            || checked.is_none_or(|checked| rules.schedule.after(checked).is_some_and(|missed| missed <= now))
-            // A source that the operator has just added above the others.
-            || asked_now().next().is_some_and(|source| source.last.is_none());
-        let offset = offset(feed.id, settings, recorded);
-        let next = rules.schedule.after(now).map(|next| later(next, offset));
-        let next_refresh_at = if due { Some(now) } else { next };
-        let mut state = FeedState {
-            institution,
-            feed,
-            rules,
-            sources,
-            next_refresh_at,
-            failure,
-            missed: 0,
-            missed_publishes: 0,
-        };
-        state.count_missed(now);
-        states.push((state, due));
-    }
-    Ok(states)
+            calendar: Arc::new(config.calendar.clone()),
+        },
+        offset: offset(feed.id, settings, recorded),
+        standings: feed.sources.iter().filter_map(standing).collect(),
+    })
 }
 
 /// The course of each price that is drawn, from the changes that the store kept.
@@ -433,6 +534,17 @@ async fn load_trends(
     for id in ids {
         for (quote, at) in store.changes_since(&id, state.source.id, since).await? {
             state.extend_trend(&quote, at);
+        }
+    }
+    // Days that were read after the fact may say something else than what is served, or come after it: a course ends
+    // with the price that stands beside it.
+    for (key, kept) in &state.kept {
+        let (Some(trend), Some(price)) = (state.trends.get_mut(key), board::trend_price(&kept.quote)) else {
+            continue;
+        };
+        trend.retain(|(at, _)| *at <= kept.checked_at);
+        if trend.last().is_some_and(|(_, last)| *last != price) {
+            trend.push((kept.checked_at, price));
         }
     }
     Ok(())
@@ -457,33 +569,43 @@ pub fn offset(feed: &str, settings: &config::Feed, recorded: bool) -> Duration {
 }
 
 /// Forgets clients that have not cost anything for a while.
-async fn tidy_buckets(site: Arc<Site>, stop: CancellationToken) {
+async fn tidy_buckets(front: Shown, stop: CancellationToken) {
     while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
-        site.limiter.tidy();
+        if let Some(site) = &front.load().quick {
+            site.limiter.tidy();
+        }
     }
 }
 
-/// Rings until `stop`. The scheduler sleeps until what the system's clock called the next run: when that clock is set, it
-/// begins anew, and every feed is asked, whose times may have come to lie in the future.
-async fn mind_the_clock(
-    mut ringer: Ringer,
-    bells: Vec<(crate::schedule::Schedule, Arc<Notify>)>,
-    clock: Clock,
-    stop: CancellationToken,
-) {
+/// Rings until `stop`, by the schedules that hang at the moment. The scheduler sleeps until what the system's clock called
+/// the next run: when that clock is set, it begins anew, and every feed is asked, whose times may have come to lie in the
+/// future.
+async fn ring(mut ringer: Ringer, bells: Arc<Bells>, clock: Clock, stop: CancellationToken) {
     let mut watch = Watch::new(&clock);
-    while tokio::time::timeout(CLOCK_LOOK, stop.cancelled()).await.is_err() {
-        let off = watch.step(&clock);
-        if off.abs() < CLOCK_STEP {
-            continue;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = bells.changed() => {
+                match ringer.follow(&bells, Some(&clock)).await {
+                    Ok(()) => continue,
+                    Err(error) => tracing::error!(%error, "the scheduler does not follow; it begins anew"),
+                }
+            }
+            () = tokio::time::sleep(CLOCK_LOOK) => {
+                let off = watch.step(&clock);
+                if off.abs() < CLOCK_STEP {
+                    continue;
+                }
+                tracing::warn!(
+                    seconds = off,
+                    "the clock was set; every feed is asked, and due runs are reckoned anew"
+                );
+                bells.ring_all();
+            }
         }
-        tracing::warn!(
-            seconds = off,
-            "the clock was set; every feed is asked, and due runs are reckoned anew"
-        );
         ringer.stop().await;
         ringer = loop {
-            match Ringer::start(bells.iter().cloned()).await {
+            match Ringer::start(&bells).await {
                 Ok(ringer) => break ringer,
                 Err(error) => tracing::error!(%error, "the scheduler does not start"),
             }
@@ -491,19 +613,12 @@ async fn mind_the_clock(
                 return;
             }
         };
-        for (_, bell) in &bells {
-            bell.notify_one();
-        }
     }
     ringer.stop().await;
 }
 
 /// Rings by the clock of a replay, which the scheduler does not know.
-async fn ring_by_clock(
-    clock: Clock,
-    bells: Vec<(crate::schedule::Schedule, Arc<Notify>)>,
-    stop: CancellationToken,
-) {
+async fn ring_by_clock(clock: Clock, bells: Arc<Bells>, stop: CancellationToken) {
     let mut seen = clock.now();
     loop {
         tokio::select! {
@@ -511,7 +626,7 @@ async fn ring_by_clock(
             () = tokio::time::sleep(REPLAY_TICK) => {}
         }
         let now = clock.now();
-        for (schedule, bell) in &bells {
+        for (schedule, bell) in bells.hung().values() {
             if schedule.after(seen).is_some_and(|due| due <= now) {
                 bell.notify_one();
             }

@@ -2,6 +2,7 @@
 //! all. The only place that reads the environment. Whatever passes here cannot hold nonsense; whatever does not
 //! is refused with file, line, key, the reason and, for a misspelt key, the nearest known one.
 
+mod console;
 mod layers;
 mod values;
 
@@ -18,9 +19,12 @@ use toml::Value;
 use url::Url;
 
 use crate::{
+    events::What,
     schedule::{Calendar, Schedule},
     store::{Backups, OnCorrupt},
+    webhook::Key,
 };
+pub use console::Console;
 use layers::Layers;
 pub use values::{Band, Jump, Network, Span};
 use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
@@ -35,6 +39,8 @@ pub enum Origin {
     Default,
     /// A line of the operator's file.
     File(PathBuf, usize),
+    /// A change of the operator's while the service ran: the line of the file where it is kept, or only in this process.
+    Console(Option<(PathBuf, usize)>),
     /// An environment variable.
     Environment(String),
     /// An option of the command line.
@@ -47,8 +53,9 @@ impl Origin {
         match self {
             Self::Default => 0,
             Self::File(..) => 1,
-            Self::Environment(_) => 2,
-            Self::CommandLine(_) => 3,
+            Self::Console(_) => 2,
+            Self::Environment(_) => 3,
+            Self::CommandLine(_) => 4,
         }
     }
 }
@@ -58,6 +65,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Self::Console(Some((path, line))) => write!(f, "console ({}:{line})", path.display()),
+            Self::Console(None) => f.write_str("console, until the next restart"),
             Self::Environment(name) => f.write_str(name),
             Self::CommandLine(option) => f.write_str(option),
         }
@@ -102,8 +111,91 @@ pub struct Config {
     pub presets: BTreeMap<String, Preset>,
     /// Keys of sources.
     pub secrets: Secrets,
+    /// Who may change what while the service runs.
+    pub admin: Admin,
+    /// What it was read from, to be read again.
+    pub inputs: Inputs,
+    /// The operator's changes that are in it.
+    pub console: Console,
+    /// Files besides the operator's own that it was read from: secrets, certificates.
+    pub files: Vec<PathBuf>,
+    marks: BTreeMap<String, u64>,
+    /// Who is told of events; `None`: nobody.
+    pub webhook: Option<Webhook>,
     /// Effective values with their origin, for `check`.
     pub effective: Vec<(String, Value, Origin)>,
+}
+
+/// Secrets of the service itself, which no adapter sees.
+const OWN_SECRETS: &[&str] = &["admin_token", "webhook_key"];
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// What it is, for those who use it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// `[admin]`, and `secrets.admin_token`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Whoever has it may tune the service; `None`: nobody may.
+    pub token: Option<Secret>,
+    /// Where changes for good are kept: "" for beside the database, "off" for nowhere.
+    overrides: String,
+}
+
+/// What a configuration is read from.
+#[derive(Clone, Default)]
+pub struct Inputs {
+    /// The operator's file.
+    pub file: Option<PathBuf>,
+    /// What stood in it when it was last good.
+    text: Option<String>,
+    environment: Vec<(String, String)>,
+    overrides: Overrides,
+}
+
+impl fmt::Debug for Inputs {
+    /// The environment holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// A key whose value is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// `feeds.bidv.fx.schedule`
+    pub key: String,
+    /// As it may be shown.
+    pub before: String,
+    /// As it may be shown.
+    pub after: String,
+    /// Where it comes from now.
+    pub origin: Origin,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, before, after, origin } = self;
+        write!(f, "{key}: {before} -> {after} ({origin})")
+    }
 }
 
 /// `[server]`
@@ -152,7 +244,7 @@ impl Store {
 }
 
 /// `[fetch]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Who we say that we are.
@@ -161,6 +253,31 @@ pub struct Fetch {
     /// `None`: straight.
     #[serde(deserialize_with = "optional_url")]
     pub proxy: Option<Url>,
+}
+
+/// `[webhook]` with an address, and `secrets.webhook_key`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where events are posted.
+    pub url: Url,
+    /// What signs them.
+    pub key: Key,
+    /// Which are.
+    pub events: Vec<What>,
+    /// An address on the operator's own network.
+    pub allow_private: bool,
+    /// Deadline of one delivery.
+    pub timeout: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhook {
+    #[serde(deserialize_with = "optional_url")]
+    url: Option<Url>,
+    events: Vec<What>,
+    allow_private: bool,
+    timeout: Span,
 }
 
 /// `[judge]`
@@ -198,12 +315,14 @@ pub struct Feed {
     pub expire_after: Span,
     /// Limit of a plausible step.
     pub max_jump: Jump,
+    /// Its values are kept and age; no run comes by itself.
+    pub paused: bool,
     /// By source id.
     pub sources: BTreeMap<String, Source>,
 }
 
 /// `[feeds.<provider>.<kind>.sources.<source>]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Whether it is asked at all.
@@ -218,6 +337,26 @@ pub struct Source {
     pub ca_file: Option<PathBuf>,
     /// An address on the operator's own network.
     pub allow_private: bool,
+}
+
+// Addresses and headers may hold credentials, which no debug print of a configuration shows.
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = self.proxy.as_ref().map(shown);
+        f.debug_struct("Fetch").field("user_agent", &self.user_agent).field("proxy", &proxy).finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("enabled", &self.enabled)
+            .field("url", &shown(&self.url))
+            .field("headers", &self.headers.keys())
+            .field("ca_file", &self.ca_file)
+            .field("allow_private", &self.allow_private)
+            .finish()
+    }
 }
 
 /// `[widgets]`: what each shows where the page that embeds it does not say.
@@ -307,7 +446,15 @@ struct Raw {
     widgets: Widgets,
     #[serde(default)]
     presets: BTreeMap<String, RawPreset>,
+    webhook: RawWebhook,
     secrets: BTreeMap<String, String>,
+    admin: RawAdmin,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAdmin {
+    overrides: String,
 }
 
 #[derive(Deserialize)]
@@ -337,17 +484,55 @@ struct RawPreset {
 }
 
 impl Config {
+    /// What is not as it is in `self`, by key.
+    #[must_use]
+    pub fn changes(&self, new: &Self) -> Vec<Change> {
+        let index = |config: &Self| -> BTreeMap<String, (String, Origin)> {
+            let shown = config.effective.iter();
+            shown.map(|(key, value, origin)| (key.clone(), (value.to_string(), origin.clone()))).collect()
+        };
+        let (before, after) = (index(self), index(new));
+        let keys: std::collections::BTreeSet<&String> = self.marks.keys().chain(new.marks.keys()).collect();
+        let different = keys.into_iter().filter(|key| self.marks.get(*key) != new.marks.get(*key));
+        let show = |of: &BTreeMap<String, (String, Origin)>, key: &String| {
+            of.get(key).map_or_else(|| "nothing".to_owned(), |(text, _)| text.clone())
+        };
+        different
+            .map(|key| Change {
+                key: key.clone(),
+                before: show(&before, key),
+                after: show(&after, key),
+                origin: after.get(key).map_or(Origin::Default, |(_, origin)| origin.clone()),
+            })
+            .collect()
+    }
+
+    /// Where the value of a key comes from.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> Option<&Origin> {
+        self.effective.iter().find(|(known, ..)| known == key).map(|(.., origin)| origin)
+    }
+
+    /// Where changes for good are kept; `None`: nowhere.
+    #[must_use]
+    pub fn overrides_file(&self) -> Option<PathBuf> {
+        overrides_file(&self.admin.overrides, &self.store.url)
+    }
+
     /// What must never be shown: secrets, credentials in headers and in addresses. The shortest are left out,
     /// since to hide every "a" would hide everything.
     #[must_use]
     pub fn sensitive(&self) -> Vec<String> {
         let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
+        words.extend(self.admin.token.iter().map(|token| token.expose().to_owned()));
+        words.extend(self.webhook.iter().flat_map(|webhook| webhook.key.texts()).map(str::to_owned));
         let mut address = |url: &Url| {
             words.push(url.username().to_owned());
             words.extend(url.password().map(str::to_owned));
             words.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         };
         self.fetch.proxy.iter().for_each(&mut address);
+        self.webhook.iter().for_each(|webhook| address(&webhook.url));
         let sources = || self.feeds.values().flat_map(|feed| feed.sources.values());
         sources().for_each(|source| address(&source.url));
         words.extend(
@@ -393,24 +578,124 @@ pub struct Overrides {
     pub store: Option<String>,
 }
 
-/// Reads the configuration: `file` if one is given, the process's environment, the command line.
+/// Reads the configuration: `file` if one is given, the process's environment, the command line, and what the operator
+/// changed in the console.
 ///
 /// # Errors
 /// One line for each problem: file, line, key, reason.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    let environment: Vec<(String, String)> = std::env::vars_os()
+    let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("BANGGIA_"))
         .collect();
-    let text = match file {
-        None => None,
-        Some(path) => Some((
-            path,
+    Inputs { file: file.map(Path::to_owned), text: None, environment, overrides: overrides.clone() }.read()
+}
+
+impl Inputs {
+    /// Of a file alone.
+    #[must_use]
+    pub fn of_file(file: &Path) -> Self {
+        Self { file: Some(file.to_owned()), ..Self::default() }
+    }
+
+    /// Reads everything, for a start.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        let text = self.text()?;
+        let first = self.layers(text.as_deref())?;
+        let (place, store) = (first.text("admin.overrides"), first.text("store.url"));
+        let mut console = Console::default();
+        if let Some(path) = overrides_file(place.unwrap_or_default(), store.unwrap_or_default()) {
+            console.read(&path)?;
+        }
+        self.check(text.as_deref(), &console)?;
+        self.finish(first, console, text)
+    }
+
+    /// Reads everything again beside the operator's changes. A file that is empty or gone is somebody's mistake, or an
+    /// editor at work, and no wish for defaults.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn read_again(&self, console: Console) -> Result<Config, ConfigError> {
+        let text = self.text()?;
+        if let Some(path) =
+            self.file.as_ref().filter(|_| text.as_ref().is_some_and(|text| text.trim().is_empty()))
+        {
+            return Err(ConfigError::one(format!(
+                "{}:1: the file is empty; to go back to all defaults leave a comment in it",
+                path.display()
+            )));
+        }
+        self.check(text.as_deref(), &console)?;
+        self.finish(self.layers(text.as_deref())?, console, text)
+    }
+
+    /// The same with other changes of the operator's; what stands in the file by now is another matter.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn tuned(&self, console: Console) -> Result<Config, ConfigError> {
+        self.finish(self.layers(self.text.as_deref())?, console, self.text.clone())
+    }
+
+    fn text(&self) -> Result<Option<String>, ConfigError> {
+        let read = |path: &PathBuf| {
             std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::one(format!("{}: cannot be read: {error}", path.display())))?,
-        )),
-    };
-    assemble(text.as_ref().map(|(path, text)| (*path, text.as_str())), &environment, overrides)
+                .map_err(|error| ConfigError::one(format!("{}: cannot be read: {error}", path.display())))
+        };
+        self.file.as_ref().map(read).transpose()
+    }
+
+    fn layers(&self, text: Option<&str>) -> Result<Layers, ConfigError> {
+        layered(self.file.as_deref().zip(text), &self.environment, &self.overrides)
+            .map_err(ConfigError::a_line_each)
+    }
+
+    /// What stands below the operator's changes must be right as well, though it may not be in force.
+    fn check(&self, text: Option<&str>, console: &Console) -> Result<(), ConfigError> {
+        if *console == Console::default() {
+            return Ok(());
+        }
+        self.layers(text)?.finish().map_err(ConfigError::a_line_each).map(drop)
+    }
+
+    fn finish(
+        &self,
+        mut layers: Layers,
+        console: Console,
+        text: Option<String>,
+    ) -> Result<Config, ConfigError> {
+        let (place, store) = (layers.text("admin.overrides"), layers.text("store.url"));
+        let file = overrides_file(place.unwrap_or_default(), store.unwrap_or_default());
+        layers.console(console.values(file.as_deref()));
+        let config = layers.finish().map_err(ConfigError::a_line_each)?;
+        Ok(Config { inputs: Self { text, ..self.clone() }, console, ..config })
+    }
+}
+
+/// Where changes for good are kept: a place of the operator's, or beside the database.
+fn overrides_file(place: &str, store: &str) -> Option<PathBuf> {
+    match place {
+        "off" => None,
+        "" => {
+            let mut name = crate::store::file_of(store)?.into_os_string();
+            name.push(".overrides.toml");
+            Some(name.into())
+        }
+        path => Some(path.into()),
+    }
+}
+
+/// Names of the sockets that this process was started with (`LISTEN_FDNAMES`), in their order.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn socket_names() -> Vec<String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    names.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// How to log.
@@ -433,6 +718,18 @@ pub fn log_settings() -> LogSettings {
     }
 }
 
+/// Variables that are ours by name and that nothing reads: a section and its key are separated by two underscores.
+#[must_use]
+pub fn stray_environment() -> Vec<String> {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("BANGGIA_") && !name.contains("__"));
+    ours.filter(|name| !VARIABLES.contains(&name.as_str())).collect()
+}
+
+/// Variables beside those of the configuration.
+pub const VARIABLES: &[&str] = &["BANGGIA_CONFIG", "BANGGIA_LOG", "BANGGIA_LOG_FORMAT"];
+
 /// The same, of given texts.
 ///
 /// # Errors
@@ -442,19 +739,27 @@ pub fn assemble(
     environment: &[(String, String)],
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    layered(file, environment, overrides).map_err(ConfigError::a_line_each)
+    let inputs = Inputs {
+        file: file.map(|(path, _)| path.to_owned()),
+        text: None,
+        environment: environment.to_vec(),
+        overrides: overrides.clone(),
+    };
+    let text = file.map(|(_, text)| text.to_owned());
+    inputs.finish(inputs.layers(text.as_deref())?, Console::default(), text)
 }
 
 fn layered(
     file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     overrides: &Overrides,
-) -> Result<Config, ConfigError> {
+) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
+    let mut problems = Vec::new();
     if let Some((path, text)) = file {
-        layers.file(path, text)?;
+        problems.extend(layers.file(path, text).err().map(|error| error.0).unwrap_or_default());
     }
-    layers.environment(environment)?;
+    problems.extend(layers.environment(environment).err().map(|error| error.0).unwrap_or_default());
     for (option, key, value) in [
         ("--listen", "server.listen", &overrides.listen),
         ("--ops-listen", "server.ops_listen", &overrides.ops_listen),
@@ -464,7 +769,8 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
-    layers.finish()
+    layers.problems = problems;
+    Ok(layers)
 }
 
 #[cfg(test)]
@@ -648,6 +954,84 @@ mod tests {
         assert_eq!(config.server.listen.port(), 2);
         let printed = format!("{:?}", config.effective);
         assert!(!printed.contains("abc") && !printed.contains("\"k\""), "{printed}");
+    }
+
+    #[test]
+    fn a_webhook_needs_an_address_that_may_be_asked_and_a_key_that_nobody_guesses() {
+        let key = "webhook_key = \"a text of at least 24 bytes\"";
+        let cases = [
+            ("url = \"https://example.vn/hook\"", "", "f:2: webhook.url: ", "BANGGIA_SECRETS__WEBHOOK_KEY"),
+            ("url = \"http://example.vn/hook\"", key, "f:2: webhook.url: ", "allow_private = true"),
+            ("url = \"https://127.0.0.1/hook\"", key, "f:2: webhook.url: ", "127.0.0.1 is not public"),
+            ("url = \"https://0x7f.1/hook\"", key, "f:2: webhook.url: ", "127.0.0.1 is not public"),
+            ("url = \"example.vn/hook\"", key, "f:2: webhook.url: ", "is not a URL"),
+            (
+                "events = [\"feed.late\"]",
+                key,
+                "f:2: webhook.events",
+                "feed.stale, feed.recovered, quote.held",
+            ),
+            ("timeout = \"0s\"", key, "f:2: webhook.timeout: ", "1s"),
+            ("", "webhook_key = \"23 bytes are too little\"", "f:4: secrets.webhook_key: ", "24 bytes"),
+            (
+                "",
+                "webhook_key = \"whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM=\"",
+                "f:4: secrets.webhook_key: ",
+                "23 bytes;",
+            ),
+            (
+                "",
+                "webhook_key = \"whsec_(MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0)\"",
+                "f:4: secrets.webhook_key: ",
+                "base64",
+            ),
+        ];
+        for (webhook, key, start, part) in cases {
+            let text = format!("[webhook]\n{webhook}\n[secrets]\n{key}\n");
+            let problem =
+                assemble(Some((Path::new("f"), &text)), &[], &Overrides::default()).unwrap_err().to_string();
+            assert!(problem.starts_with(start) && problem.contains(part), "{text}\n{problem}");
+            assert!(!problem.contains("MTIz") && !problem.contains("too little"), "{problem}");
+        }
+        assert!(read("").unwrap().webhook.is_none());
+        assert!(read(&format!("[secrets]\n{key}")).unwrap().webhook.is_none(), "a key alone tells nobody");
+
+        let url = "https://ops:pass@example.vn/hook/T0K3N?a=b4b4";
+        let text = format!(
+            "[webhook]\nurl = \"{url}\"\n[secrets]\nwebhook_key = \"whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0\""
+        );
+        let config = read(&text).unwrap();
+        let webhook = config.webhook.as_ref().unwrap();
+        assert_eq!((webhook.url.as_str(), &webhook.events[..]), (url, &What::ALL[..]));
+        assert_eq!((webhook.timeout, webhook.allow_private), (Span(Duration::from_secs(10)), false));
+        let shown = format!("{:?} {:?} {:?}", config.effective, config.secrets, webhook.key);
+        for word in ["pass", "T0K3N", "b4b4", "MTIz"] {
+            assert!(!shown.contains(word), "{shown}");
+        }
+        assert!(shown.contains("https://example.vn/redacted"), "{shown}");
+        let sensitive = config.sensitive();
+        for word in
+            ["pass", "b4b4", "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0"]
+        {
+            assert!(sensitive.iter().any(|known| known == word), "{word}: {sensitive:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_service_comes_from_a_file_too_and_no_adapter_sees_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "a text of at least 24 bytes\n").unwrap();
+        let environment = [
+            ("BANGGIA_WEBHOOK__URL".to_owned(), "https://example.vn/hook".to_owned()),
+            ("BANGGIA_WEBHOOK__EVENTS".to_owned(), "feed.stale,quote.held".to_owned()),
+            ("BANGGIA_SECRETS__WEBHOOK_KEY_FILE".to_owned(), file.display().to_string()),
+        ];
+        let config = assemble(None, &environment, &Overrides::default()).unwrap();
+        let webhook = config.webhook.unwrap();
+        assert_eq!(webhook.events, [What::Stale, What::Held]);
+        assert_eq!(webhook.key, "a text of at least 24 bytes".parse().unwrap());
+        assert_eq!(config.secrets.get("webhook_key"), None);
     }
 
     #[test]

@@ -503,6 +503,7 @@ mod tests {
         let state = Arc::new(FeedState {
             institution,
             feed,
+            paused: false,
             rules,
             sources,
             next_refresh_at: None,

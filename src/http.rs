@@ -1,8 +1,10 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
 //! newest snapshot or derive them from it; none of them touches a source or the store.
 
+pub mod admin;
 pub mod api;
 pub mod cache;
+mod console;
 pub mod derived;
 mod docs;
 pub mod encoded;
@@ -17,7 +19,13 @@ mod wanted;
 mod widget;
 mod wire;
 
-use std::{collections::BTreeMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -79,11 +87,13 @@ pub struct Site {
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// A bucket a client.
-    pub limiter: Limiter,
+    pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The service is about to stop: whoever sends it requests should send them elsewhere.
+    pub draining: AtomicBool,
     pages: Pages,
 }
 
@@ -112,11 +122,25 @@ impl Site {
             widgets: config.widgets.clone(),
             presets: config.presets.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
-            limiter: Limiter::new(config.server.rate_limit),
+            limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
             metrics,
+            draining: AtomicBool::new(false),
             pages: Pages::default(),
         }
+    }
+
+    /// The same service under another configuration: what clients have used up goes on counting, unless the limit is
+    /// another one.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[must_use]
+    pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
+        let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
+        Self { limiter: Arc::clone(limiter), ..new }
     }
 
     /// An absolute URL.
@@ -217,7 +241,7 @@ async fn every_answer(
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = match arrived(request).await {
         Err(problem) => problem.into_response(),
-        Ok(request) if request.method() == Method::OPTIONS => preflight(),
+        Ok(request) if request.method() == Method::OPTIONS && !is_operators(&uri) => preflight(),
         Ok(request) => match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             Err(_) => Problem::internal(&uri).into_response(),
@@ -237,8 +261,10 @@ async fn every_answer(
     let mut set = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
-    set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    if !is_operators(&uri) {
+        set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+    }
     if unchanged {
         return response;
     }
@@ -257,6 +283,11 @@ async fn every_answer(
         }
     }
     response
+}
+
+/// Whether no page of another site may read or ask this, with whatever token.
+fn is_operators(uri: &Uri) -> bool {
+    uri.path() == "/admin" || uri.path().starts_with("/admin/")
 }
 
 /// A request that is well-formed and has arrived as a whole; a body is dropped, since nothing here needs one.

@@ -11,33 +11,34 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use providers::{Answer, AsOf, Ask, ParseError, Parsed, Quote, Reason, Secrets, Sheet, Source};
 use rust_decimal::Decimal;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
     board::{
-        self, FeedState, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Update,
-        most_current,
+        self, FeedState, News, Served, ServedFeed, Shared, Snapshot, SourceState, Standing, Status, Tuning,
+        Update, most_current,
     },
     clock::{Clock, Watch, later, rfc3339},
     config,
     evidence::{Evidence, Note},
-    fetch::{self, Body, Exchange, Fetcher, Outcome, Target, Validators},
+    fetch::{self, Body, Exchange, Fetcher, Outcome, Seen, Target, Validators},
     judge::{
         self, Before, Case, Judgement, Verdict,
         hold::{self, Held, Peer},
     },
-    metrics::Metrics,
+    metrics::{Metrics, Phase},
     store::{Answer as Write, Attempt, Kept, Store},
 };
 
 /// A source may lead on, but not in circles.
-const MAX_HOPS: usize = 3;
+pub(crate) const MAX_HOPS: usize = 3;
 /// Parsing takes microseconds; what takes seconds is an attack.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serving does not wait longer than this for the disk.
@@ -45,7 +46,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 /// No source is left alone for longer: the most that `Retry-After` is honoured for.
-const LONGEST_WAIT: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// Seconds by which a machine's clock does not move by itself.
@@ -61,12 +62,8 @@ pub struct Shop {
     pub fetcher: Fetcher,
     /// Kept values.
     pub store: Arc<Store>,
-    /// Keys of sources.
-    pub secrets: Secrets,
-    /// What is believed.
-    pub limits: config::Judge,
-    /// What is cut out of every reason before anybody sees it.
-    pub sensitive: Vec<String>,
+    /// What the operator may change while they work.
+    pub terms: ArcSwap<Terms>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Answers that were refused.
@@ -79,6 +76,25 @@ pub struct Shop {
     pub board: mpsc::Sender<Update>,
     /// Whether anybody was reached at all.
     pub first_round: FirstRound,
+}
+
+/// What holds for every feed, until the operator changes it.
+#[derive(Debug)]
+pub struct Terms {
+    /// Keys of sources.
+    pub secrets: Secrets,
+    /// What is believed.
+    pub limits: config::Judge,
+    /// What is cut out of every reason before anybody sees it.
+    pub sensitive: Vec<String>,
+}
+
+impl Terms {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &config::Config) -> Self {
+        Self { secrets: config.secrets.clone(), limits: config.judge.clone(), sensitive: config.sensitive() }
+    }
 }
 
 /// How one run ended.
@@ -94,8 +110,9 @@ impl Shop {
     /// A reason without secrets: sources like to repeat what they were asked with.
     #[must_use]
     pub fn discreet(&self, reason: Reason) -> Reason {
+        let terms = self.terms.load();
         let message =
-            self.sensitive.iter().fold(reason.message, |message, word| message.replace(word, "<redacted>"));
+            terms.sensitive.iter().fold(reason.message, |message, word| message.replace(word, "<redacted>"));
         Reason { message, ..reason }
     }
 }
@@ -130,8 +147,10 @@ impl FirstRound {
 /// What a worker can be told to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
-    /// Run now.
+    /// Run now; sources that are being left alone for a while are not asked.
     Run,
+    /// Run now, whatever we agreed with ourselves about waiting. What a source asked for is honoured.
+    Ask,
     /// Serve the value that is held under this key.
     Accept(String),
     /// Do not serve it for as long as the source says the same.
@@ -141,6 +160,14 @@ pub enum Order {
 /// An order, and who waits for it; answered when what it brought is published.
 pub type Request = (Order, oneshot::Sender<RunEnd>);
 
+/// The other ends of a worker.
+pub struct Reins {
+    /// What it is told to do.
+    pub orders: mpsc::Sender<Request>,
+    /// Its settings; it takes the newest as soon as no run is under way.
+    pub tuning: watch::Sender<Arc<Tuning>>,
+}
+
 /// Everything of one feed.
 pub struct Worker {
     shop: Arc<Shop>,
@@ -148,12 +175,15 @@ pub struct Worker {
     state: FeedState,
     bell: Arc<Notify>,
     orders: mpsc::Receiver<Request>,
+    tuning: watch::Receiver<Arc<Tuning>>,
     /// The feed's fixed offset from its due runs, so that feeds do not all ask in the same second.
     offset: Duration,
     run: usize,
     /// When the last good run began.
     good_since: Option<Timestamp>,
     memory: HashMap<&'static str, Memory>,
+    /// When the next try comes that is no due run.
+    retry: Option<Timestamp>,
     /// Whether the clock was set since the last run.
     watch: Watch,
     /// What other houses quoted for the same quantity when a figure was last good, by key.
@@ -168,6 +198,8 @@ type Anchors = Vec<(&'static str, Decimal)>;
 struct Memory {
     failures: u32,
     not_before: Option<Timestamp>,
+    /// Whether that is the source's own wish.
+    asked_to_wait: bool,
     /// Of the last accepted answer to a `GET`, and its address: another day's is another document.
     validators: Option<(Url, Validators)>,
     read_in_full_at: Option<Timestamp>,
@@ -180,6 +212,19 @@ pub enum Gave {
     Sheet(Sheet, Judgement, Option<(Url, Validators)>),
     /// The last accepted answer still stands.
     Unchanged,
+}
+
+impl Gave {
+    /// Rows that were refused, and rows that wait.
+    fn outliers(&self) -> (usize, usize) {
+        match self {
+            Self::Unchanged => (0, 0),
+            Self::Sheet(sheet, judgement, _) => {
+                let held = judgement.held.len();
+                (judgement.outliers(sheet).saturating_sub(held), held)
+            }
+        }
+    }
 }
 
 /// Why one source gave nothing.
@@ -226,21 +271,29 @@ impl Trouble {
 impl Worker {
     /// A worker and the way to make it run.
     #[must_use]
-    pub fn new(
-        shop: Arc<Shop>,
-        config: config::Feed,
-        state: FeedState,
-        bell: Arc<Notify>,
-        offset: Duration,
-    ) -> (Self, mpsc::Sender<Request>) {
+    pub fn new(shop: Arc<Shop>, tuning: Tuning, state: FeedState, bell: Arc<Notify>) -> (Self, Reins) {
         let (sender, orders) = mpsc::channel(4);
+        let (config, offset) = (tuning.config.clone(), tuning.offset);
+        let (tuner, tuning) = watch::channel(Arc::new(tuning));
         let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
         let anchors = HashMap::new();
         let watch = Watch::new(&shop.clock);
-        let (run, good_since) = (0, None);
-        let worker =
-            Self { shop, config, state, bell, orders, offset, run, good_since, memory, watch, anchors };
-        (worker, sender)
+        let worker = Self {
+            shop,
+            config,
+            state,
+            bell,
+            orders,
+            tuning,
+            offset,
+            run: 0,
+            good_since: None,
+            memory,
+            retry: None,
+            watch,
+            anchors,
+        };
+        (worker, Reins { orders: sender, tuning: tuner })
     }
 
     /// Works until `stop`. `first`: when to run for the first time without a bell, if a run was missed.
@@ -248,7 +301,6 @@ impl Worker {
         if first.is_none() {
             self.shop.first_round.done(true);
         }
-        self.tell();
         // What others quoted when this feed was last good: at the start nobody has moved yet.
         self.drop_anchor(&self.keys(), true);
         let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
@@ -257,13 +309,24 @@ impl Worker {
             let mut request = None;
             let due = async {
                 match wake {
-                    Some(at) if !self.shop.clock.stands() => tokio::time::sleep_until(at).await,
+                    Some(at) if !self.shop.clock.stands() && !self.state.paused => {
+                        tokio::time::sleep_until(at).await;
+                    }
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = due => {}
+                Ok(()) = self.tuning.changed() => {
+                    if self.take_tuning() {
+                        wake = Some(tokio::time::Instant::now());
+                    }
+                    if !self.hand_over(None).await {
+                        break;
+                    }
+                    continue;
+                }
                 () = self.bell.notified() => {
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -273,7 +336,7 @@ impl Worker {
                             None => break,
                         },
                     }
-                    if request.is_none() && self.is_answered() {
+                    if request.is_none() && (self.state.paused || self.is_answered()) {
                         continue;
                     }
                 }
@@ -283,12 +346,15 @@ impl Worker {
                 },
             }
             let (order, sender) = request.map_or((Order::Run, None), |(order, sender)| (order, Some(sender)));
+            if order == Order::Ask {
+                self.forget_back_off();
+            }
             let end = match order {
-                Order::Run => {
+                Order::Run | Order::Ask => {
                     let Some(end) = self.run_until(&stop).await else { break };
-                    let retry = self.retry_at(&end);
-                    self.set_next(retry);
-                    wake = retry.map(|at| {
+                    self.retry = self.retry_at(&end);
+                    self.set_next();
+                    wake = self.retry.map(|at| {
                         tokio::time::Instant::now() + self.shop.clock.until(at).max(Duration::from_secs(1))
                     });
                     if std::mem::take(&mut fresh_start) {
@@ -304,24 +370,54 @@ impl Worker {
                 Order::Accept(key) => self.decide(&key, true).await,
                 Order::Refuse(key) => self.decide(&key, false).await,
             };
-            self.state.count_missed(self.shop.clock.now());
-            self.tell();
-            let update = Update {
-                state: Some(Arc::new(self.state.clone())),
-                answer: sender.map(|sender| (sender, end)),
-            };
-            if self.shop.board.send(update).await.is_err() {
+            // What came during a run holds from now on; what is published must not show the old settings again.
+            if self.tuning.has_changed().unwrap_or(false) && self.take_tuning() {
+                wake = Some(tokio::time::Instant::now());
+            }
+            if !self.hand_over(sender.map(|sender| (sender, end))).await {
                 break;
             }
         }
     }
 
-    /// What monitoring shows of the feed between runs.
-    fn tell(&self) {
-        let waiting = self.state.sources.iter().flat_map(|source| source.held.values());
-        let feed = self.state.feed.id;
-        self.shop.metrics.holds(feed, waiting.filter(|held| !held.refused).count());
-        self.shop.metrics.missed_publishes(feed, self.state.missed_publishes);
+    /// Gives the board a copy of the feed's state; whether somebody took it.
+    async fn hand_over(&mut self, answer: Option<(oneshot::Sender<RunEnd>, RunEnd)>) -> bool {
+        if self.state.paused && self.state.failure.is_none() {
+            self.state.failure = Some(board::paused());
+        }
+        self.state.count_missed(self.shop.clock.now());
+        let news = News::State(Arc::new(self.state.clone()));
+        self.shop.board.send(Update { news, answer }).await.is_ok()
+    }
+
+    /// Takes the operator's newest settings; whether a run was missed by them.
+    fn take_tuning(&mut self) -> bool {
+        let tuning = Arc::clone(&self.tuning.borrow_and_update());
+        let now = self.shop.clock.now();
+        for source in &self.state.sources {
+            let id = source.source.id;
+            if tuning.config.sources.get(id) != self.config.sources.get(id) {
+                // Another address, or other headers: what was learnt of the old ones says nothing of these.
+                self.memory.insert(id, Memory::default());
+            }
+        }
+        self.config = tuning.config.clone();
+        self.offset = tuning.offset;
+        self.state.tune(&tuning, now);
+        self.set_next();
+        let waits = |source: &SourceState| {
+            let memory = self.memory.get(source.source.id);
+            memory.and_then(|memory| memory.not_before).is_some_and(|until| until > now)
+        };
+        let mut asked = self.state.sources.iter().filter(|source| source.standing == Standing::On);
+        self.state.is_due(now) && !self.shop.clock.stands() && asked.any(|source| !waits(source))
+    }
+
+    /// The operator asks now: of what keeps sources waiting only their own wishes stand.
+    fn forget_back_off(&mut self) {
+        for memory in self.memory.values_mut().filter(|memory| !memory.asked_to_wait) {
+            memory.not_before = None;
+        }
     }
 
     /// One run; `None`: stopped in its middle.
@@ -402,14 +498,19 @@ impl Worker {
     /// Whether another reading may release a value. One that only the operator can release is looked at again as
     /// often, in case that the source mends it, and then left to the schedule.
     fn awaits_confirmation(&self) -> bool {
+        let hold_polls = self.shop.terms.load().limits.hold_polls;
         let asked = self.state.sources.iter().filter(|source| source.standing == Standing::On);
         asked
             .flat_map(|source| source.held.values())
-            .any(|held| !held.refused && (!held.operator_only || held.polls < self.shop.limits.hold_polls))
+            .any(|held| !held.refused && (!held.operator_only || held.polls < hold_polls))
     }
 
     /// The next run that will ask somebody: a due one, or the end of a back-off, but none while all sources wait.
-    fn set_next(&mut self, retry: Option<Timestamp>) {
+    fn set_next(&mut self) {
+        if self.state.paused {
+            self.state.next_refresh_at = None;
+            return;
+        }
         let now = self.shop.clock.now();
         let waits = || {
             self.state.sources.iter().filter(|state| state.standing == Standing::On).map(|state| {
@@ -420,7 +521,7 @@ impl Worker {
         // Due at the very second at which a wait ends counts.
         let from = Timestamp::from_second(from.as_second() - i64::from(from > now)).unwrap_or(from);
         let due = self.state.rules.schedule.after(from).map(|due| later(due, self.offset));
-        self.state.next_refresh_at = match (due, retry) {
+        self.state.next_refresh_at = match (due, self.retry.filter(|retry| *retry > now)) {
             (Some(due), Some(retry)) => Some(due.min(retry)),
             (due, retry) => due.or(retry),
         };
@@ -444,19 +545,42 @@ impl Worker {
                 failures.extend(state.last.as_ref().and_then(|last| last.reason.clone()));
                 continue;
             }
-            let started = std::time::Instant::now();
-            let result = self.ask(source, at, run).await;
-            let took = started.elapsed();
-            let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let (started, seen) = (std::time::Instant::now(), Seen::default());
+            let result = self.ask(source, at, run, &seen).await;
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (status, bytes) = (seen.status(), seen.bytes());
             match result {
                 Ok(gave) => {
+                    let (refused, held) = gave.outliers();
                     let (outcome, changed) = self.settle(at, gave).await;
-                    self.shop.metrics.fetched(feed, source.id, outcome, took);
-                    // What waits as a whole is no success: nothing of it is served.
-                    if outcome != "held" {
-                        self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
+                    self.shop.metrics.fetched(feed, source.id, outcome);
+                    if held > 0 {
+                        tracing::warn!(
+                            feed,
+                            source = source.id,
+                            outcome,
+                            status,
+                            bytes,
+                            ms,
+                            changed,
+                            refused,
+                            held,
+                            "fetch"
+                        );
+                    } else {
+                        tracing::info!(
+                            feed,
+                            source = source.id,
+                            outcome,
+                            status,
+                            bytes,
+                            ms,
+                            changed,
+                            refused,
+                            held,
+                            "fetch"
+                        );
                     }
-                    tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
                         break;
@@ -464,9 +588,10 @@ impl Worker {
                 }
                 Err(trouble) => {
                     let reason = self.shop.discreet(trouble.reason());
-                    self.shop.metrics.fetched(feed, source.id, constant(&reason), took);
+                    let outcome = constant(&reason);
+                    self.shop.metrics.fetched(feed, source.id, outcome);
                     self.fail(at, source, &trouble, &reason).await;
-                    tracing::warn!(feed, source = source.id, outcome = %reason.code, reason = %reason.message, ms, "fetch");
+                    tracing::warn!(feed, source = source.id, outcome, reason = %reason.message, status, bytes, ms, changed = 0, "fetch");
                     failures.push(reason);
                 }
             }
@@ -489,7 +614,7 @@ impl Worker {
     pub async fn probe(&mut self, source: &str) -> Option<Result<Gave, Trouble>> {
         let at = self.state.sources.iter().position(|state| state.source.id == source)?;
         let source = self.state.sources.get(at)?.source;
-        Some(self.ask(source, at, 0).await)
+        Some(self.ask(source, at, 0, &Seen::default()).await)
     }
 
     /// Whether some figure is stale that another source may have: sources are in order for each figure, not for
@@ -500,15 +625,21 @@ impl Worker {
     }
 
     /// All ways of asking one source, until one gives a board.
-    async fn ask(&mut self, source: &'static Source, at: usize, run: usize) -> Result<Gave, Trouble> {
+    async fn ask(
+        &mut self,
+        source: &'static Source,
+        at: usize,
+        run: usize,
+        seen: &Seen,
+    ) -> Result<Gave, Trouble> {
         let Some(config) = self.config.sources.get(source.id).cloned() else {
             return Err(Trouble::Fetch(Outcome::Setup("the source is not configured".to_owned())));
         };
-        let secrets = self.shop.secrets.clone();
+        let secrets = self.shop.terms.load().secrets.clone();
         let ask = Ask { now: self.shop.clock.now(), base: &config.url, secrets: &secrets };
         let mut last = Trouble::TooManyHops;
         for request in (source.requests)(&ask) {
-            match self.follow(source, at, run, &config, request).await {
+            match self.follow(source, (at, run), &config, request, seen).await {
                 Ok(gave) => return Ok(gave),
                 Err(trouble) => {
                     let hopeless = matches!(&trouble, Trouble::Fetch(outcome) if outcome.is_about_the_host());
@@ -525,10 +656,10 @@ impl Worker {
     async fn follow(
         &mut self,
         source: &'static Source,
-        at: usize,
-        run: usize,
+        (at, run): (usize, usize),
         config: &config::Source,
         first: providers::Request,
+        seen: &Seen,
     ) -> Result<Gave, Trouble> {
         let mut request = first;
         for hop in 0..MAX_HOPS {
@@ -548,6 +679,7 @@ impl Worker {
                 timeout: self.config.timeout.0,
                 run,
                 retry: memory.failures < SINGLE_TRIES_FROM,
+                seen,
             };
             let body = match self
                 .shop
@@ -565,13 +697,15 @@ impl Worker {
                 Parsed::Follow(next) => request = next,
                 Parsed::Sheet(sheet) => {
                     let judgement = self.judge(at, &sheet);
+                    let outliers = judgement.outliers(&sheet);
+                    self.shop.metrics.outliers(self.state.feed.id, source.id, outliers);
                     if judgement.verdict == Verdict::Reject {
                         let trouble = Trouble::Judged(sheet, judgement);
                         return Err(self.witness(source, &request, &body, trouble));
                     }
                     for reason in &judgement.reasons {
                         let reason = self.shop.discreet(reason.clone());
-                        tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused or held");
+                        tracing::debug!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused or held");
                     }
                     // Only the answer to the first request can be asked for conditionally, and not while something
                     // of it waits: a 304 would confirm nothing.
@@ -584,7 +718,6 @@ impl Worker {
         Err(Trouble::TooManyHops)
     }
 
-    /// On a thread of its own, so that neither a panic nor an endless page stops anything else.
     async fn parse(
         &self,
         source: &'static Source,
@@ -592,26 +725,11 @@ impl Worker {
         step: &'static str,
         body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
-        let secrets = self.shop.secrets.clone();
-        let now = self.shop.clock.now();
-        let body = Arc::clone(body);
-        let parse = tokio::task::spawn_blocking(move || {
-            let parsed = (source.parse)(&Answer {
-                body: &body.bytes,
-                charset: body.charset.as_deref(),
-                last_modified: body.last_modified,
-                step: Some(step),
-                now,
-                base: &base,
-                secrets: &secrets,
-            });
-            parsed.map_err(|error| fetch::blocked::named(error, &body))
-        });
-        match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
-            Err(_) => Err(Trouble::ParseTimeout),
-            Ok(Err(_)) => Err(Trouble::Panic),
-            Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
-        }
+        let secrets = self.shop.terms.load().secrets.clone();
+        let began = std::time::Instant::now();
+        let parsed = parse(source, base, step, Arc::clone(body), secrets, self.shop.clock.now()).await;
+        self.shop.metrics.took(self.state.feed.id, Phase::Parse, began.elapsed());
+        parsed
     }
 
     /// Keeps an answer that was not taken, beside why; gives the trouble back.
@@ -686,7 +804,7 @@ impl Worker {
             frozen_for: self.frozen_for(sheet, &board, now),
             before: &before,
             reference: &|code| if own { None } else { snapshot.reference.get(code).copied() },
-            limits: &self.shop.limits,
+            limits: &self.shop.terms.load().limits,
             max_jump: self.config.max_jump.limit,
             now,
         })
@@ -763,6 +881,7 @@ impl Worker {
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
         memory.not_before = None;
+        memory.asked_to_wait = false;
         let mut dropped = Vec::new();
         let held_before = state.held.clone();
         let (outcome, kept) = match gave {
@@ -869,6 +988,7 @@ impl Worker {
         let memory = self.memory.entry(source.id).or_default();
         memory.failures = memory.failures.saturating_add(1);
         let wait = later(now, back_off(memory.failures, interval));
+        memory.asked_to_wait = matches!(trouble, Trouble::Fetch(Outcome::RetryAfter { .. }));
         memory.not_before = Some(match trouble {
             // A source that asks for no wait at all is still failing.
             Trouble::Fetch(Outcome::RetryAfter { until, .. }) => wait.max(*until),
@@ -901,6 +1021,37 @@ impl Worker {
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
+    }
+}
+
+/// Reads an answer on a thread of its own, so that neither a panic nor an endless page stops anything else.
+///
+/// # Errors
+/// [`Trouble`]
+pub async fn parse(
+    source: &'static Source,
+    base: Url,
+    step: &'static str,
+    body: Arc<Body>,
+    secrets: Secrets,
+    now: Timestamp,
+) -> Result<Parsed, Trouble> {
+    let parse = tokio::task::spawn_blocking(move || {
+        let parsed = (source.parse)(&Answer {
+            body: &body.bytes,
+            charset: body.charset.as_deref(),
+            last_modified: body.last_modified,
+            step: Some(step),
+            now,
+            base: &base,
+            secrets: &secrets,
+        });
+        parsed.map_err(|error| fetch::blocked::named(error, &body))
+    });
+    match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
+        Err(_) => Err(Trouble::ParseTimeout),
+        Ok(Err(_)) => Err(Trouble::Panic),
+        Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
     }
 }
 
@@ -1039,9 +1190,7 @@ mod tests {
             clock: clock.clone(),
             fetcher: Fetcher::Live(crate::fetch::Live::new(&config.fetch, clock)),
             store,
-            secrets: Secrets::default(),
-            limits: config.judge.clone(),
-            sensitive: Vec::new(),
+            terms: ArcSwap::from_pointee(Terms::of(&config)),
             metrics: Arc::default(),
             evidence: Arc::default(),
             tracker: TaskTracker::new(),
@@ -1050,8 +1199,8 @@ mod tests {
             first_round: FirstRound::new(1),
         };
         let (state, _) = states.into_iter().find(|(state, _)| state.feed.id == "tpbank.gold").unwrap();
-        let feed = config.feeds["tpbank.gold"].clone();
-        Worker::new(Arc::new(shop), feed, state, Arc::new(Notify::new()), Duration::ZERO).0
+        let tuning = crate::app::tuning(&config, state.feed, false).unwrap();
+        Worker::new(Arc::new(shop), tuning, state, Arc::new(Notify::new())).0
     }
 
     async fn read_with(parse: fn(&Answer<'_>) -> Result<Parsed, ParseError>) -> Reason {

@@ -1,7 +1,13 @@
 //! When a feed is due. The cron text is read by croner exactly as tokio-cron-scheduler reads it, so that what
 //! `check` prints, what freshness is reckoned from and what rings are the same runs. The scheduler only rings.
 
-use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, FixedOffset};
 use croner::{
@@ -14,8 +20,9 @@ use jiff::{
 };
 use tokio::sync::Notify;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use uuid::Uuid;
 
-use crate::clock;
+use crate::clock::{self, Clock};
 
 /// Cron fields in Vietnamese time.
 #[derive(Clone)]
@@ -227,6 +234,12 @@ impl Calendar {
         self.0.extend(days);
     }
 
+    /// The last day that it knows.
+    #[must_use]
+    pub fn last(&self) -> Option<Date> {
+        self.0.last().copied()
+    }
+
     /// Whether no run of this day counts.
     #[must_use]
     pub fn is_holiday(&self, day: Date) -> bool {
@@ -234,29 +247,100 @@ impl Calendar {
     }
 }
 
+/// Who is to be woken when: the schedules in force. The operator changes them while they are rung by.
+#[derive(Debug, Default)]
+pub struct Bells {
+    hung: Mutex<BTreeMap<&'static str, (Schedule, Arc<Notify>)>>,
+    changed: Notify,
+}
+
+impl Bells {
+    /// Rings a feed's bell by this schedule from now on; `None`: no more.
+    pub fn hang(&self, feed: &'static str, bell: Option<(Schedule, Arc<Notify>)>) {
+        let mut hung = self.hung.lock().unwrap_or_else(PoisonError::into_inner);
+        match bell {
+            Some(bell) => drop(hung.insert(feed, bell)),
+            None => drop(hung.remove(feed)),
+        }
+        self.changed.notify_one();
+    }
+
+    /// Waits until a bell is hung or taken away.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// All that hang now.
+    #[must_use]
+    pub fn hung(&self) -> BTreeMap<&'static str, (Schedule, Arc<Notify>)> {
+        self.hung.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Rings all of them.
+    pub fn ring_all(&self) {
+        for (_, bell) in self.hung().values() {
+            bell.notify_one();
+        }
+    }
+}
+
 /// Rings each feed's bell when it is due, by the system's clock. It does nothing else: tokio-cron-scheduler
 /// overlaps runs and does not wait for them, the workers behind the bells do not.
-pub struct Ringer(JobScheduler);
+pub struct Ringer {
+    scheduler: JobScheduler,
+    jobs: BTreeMap<&'static str, (Schedule, Arc<Notify>, Uuid)>,
+}
 
 impl Ringer {
     /// Starts to ring.
     ///
     /// # Errors
     /// When the scheduler refuses a schedule that [`Schedule`] accepted, which a test rules out.
-    pub async fn start(
-        bells: impl IntoIterator<Item = (Schedule, Arc<Notify>)>,
-    ) -> Result<Self, JobSchedulerError> {
-        let scheduler = JobScheduler::new().await?;
-        for (schedule, bell) in bells {
-            scheduler.add(job(&schedule, bell)?).await?;
+    pub async fn start(bells: &Bells) -> Result<Self, JobSchedulerError> {
+        let mut ringer = Self { scheduler: JobScheduler::new().await?, jobs: BTreeMap::new() };
+        ringer.follow(bells, None).await?;
+        ringer.scheduler.start().await?;
+        Ok(ringer)
+    }
+
+    /// Rings by what hangs now. A run that was due while a job was changed, from `since` on, is rung.
+    ///
+    /// # Errors
+    /// As [`Ringer::start`].
+    pub async fn follow(&mut self, bells: &Bells, since: Option<&Clock>) -> Result<(), JobSchedulerError> {
+        let hung = bells.hung();
+        let gone: Vec<&'static str> = self
+            .jobs
+            .iter()
+            .filter(|(feed, (schedule, bell, _))| {
+                !hung.get(*feed).is_some_and(|(now, own)| now == schedule && Arc::ptr_eq(own, bell))
+            })
+            .map(|(feed, _)| *feed)
+            .collect();
+        for feed in gone {
+            if let Some((.., id)) = self.jobs.remove(feed) {
+                self.scheduler.remove(&id).await?;
+            }
         }
-        scheduler.start().await?;
-        Ok(Self(scheduler))
+        for (feed, (schedule, bell)) in hung {
+            if self.jobs.contains_key(feed) {
+                continue;
+            }
+            let before = since.map(Clock::now);
+            let id = self.scheduler.add(job(&schedule, Arc::clone(&bell))?).await?;
+            if let Some((clock, before)) = since.zip(before)
+                && schedule.after(before).is_some_and(|due| due <= clock.now())
+            {
+                bell.notify_one();
+            }
+            self.jobs.insert(feed, (schedule, bell, id));
+        }
+        Ok(())
     }
 
     /// Stops ringing.
     pub async fn stop(mut self) {
-        if let Err(error) = self.0.shutdown().await {
+        if let Err(error) = self.scheduler.shutdown().await {
             tracing::warn!(%error, "the scheduler did not stop cleanly");
         }
     }
@@ -272,8 +356,9 @@ fn job(schedule: &Schedule, bell: Arc<Notify>) -> Result<Job, JobSchedulerError>
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
-    use crate::clock::Clock;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -363,9 +448,37 @@ mod tests {
     async fn the_scheduler_rings_when_this_module_says_that_a_run_is_due() {
         let bell = Arc::new(Notify::new());
         let schedule: Schedule = "* * * * * *".parse().unwrap();
-        let ringer = Ringer::start([(schedule, bell.clone())]).await.unwrap();
+        let bells = Bells::default();
+        bells.hang("bidv.fx", Some((schedule, bell.clone())));
+        let ringer = Ringer::start(&bells).await.unwrap();
         bell.notified().await;
         bell.notified().await;
+        ringer.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_schedule_that_is_changed_rings_within_its_own_next_second_and_no_longer_by_the_old_one() {
+        let (bells, clock) = (Bells::default(), Clock::system());
+        let (first, second) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let rare: Schedule = "0 3 1 1 *".parse().unwrap();
+        let often: Schedule = "* * * * * *".parse().unwrap();
+        bells.hang("bidv.fx", Some((rare.clone(), first.clone())));
+        bells.hang("doji.gold", Some((often.clone(), second.clone())));
+        let mut ringer = Ringer::start(&bells).await.unwrap();
+        second.notified().await;
+        bells.hang("bidv.fx", Some((often, first.clone())));
+        bells.hang("doji.gold", Some((rare, second.clone())));
+        bells.changed().await;
+        ringer.follow(&bells, Some(&clock)).await.unwrap();
+        // One that rang before the change may still be heard.
+        let _ = second.notified().now_or_never();
+        for _ in 0..3 {
+            first.notified().await;
+        }
+        assert!(second.notified().now_or_never().is_none(), "three seconds, and the old schedule was silent");
+        bells.hang("bidv.fx", None);
+        ringer.follow(&bells, Some(&clock)).await.unwrap();
+        assert!(ringer.jobs.len() == 1 && !ringer.jobs.contains_key("bidv.fx"));
         ringer.stop().await;
     }
 }

@@ -15,7 +15,7 @@ use super::{
     cache::CachePolicy,
     data,
     pages::{self, icon, page, style},
-    problem::{ProblemType, TYPES},
+    problem::{OPERATORS_TYPES, ProblemType, TYPES},
 };
 
 /// `GET /openapi.json`
@@ -59,16 +59,14 @@ pub(super) async fn problems(State(site): State<Arc<Site>>, request: Request) ->
 /// `GET /docs/problems/{name}`
 pub(super) async fn problem(State(site): State<Arc<Site>>, request: Request) -> Response {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
-    match TYPES.iter().position(|kind| kind.name == name) {
-        Some(at) => html(&site, request, TYPES[at].name, || {
-            let types = TYPES.get(at..=at).unwrap_or_default();
-            ProblemPage {
-                style: style(),
-                icon: icon(),
-                root: "../../",
-                mount: Arc::clone(&site.mount),
-                types,
-            }
+    let own = |list: &'static [&'static ProblemType]| list.chunks(1).find(|kind| kind[0].name == name);
+    match own(TYPES).or_else(|| own(OPERATORS_TYPES)) {
+        Some(types) => html(&site, request, types[0].name, || ProblemPage {
+            style: style(),
+            icon: icon(),
+            root: "../../",
+            mount: Arc::clone(&site.mount),
+            types,
         }),
         None => Problem::not_found(request.uri()).into_response(),
     }

@@ -68,6 +68,12 @@ impl Limiter {
         }
     }
 
+    /// Requests a minute and client.
+    #[must_use]
+    pub const fn quota(&self) -> u32 {
+        self.quota
+    }
+
     /// Takes one.
     ///
     /// # Errors

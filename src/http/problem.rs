@@ -35,16 +35,18 @@ pub struct ProblemType {
 }
 
 macro_rules! problem_types {
-    ($($constant:ident = $status:ident, $name:literal, $title:literal, $meaning:literal;)*) => {
+    ($(#[$doc:meta])* $list:ident: $($constant:ident = $status:ident, $name:literal, $title:literal, $meaning:literal;)*) => {
         $(const $constant: &ProblemType = &ProblemType {
             name: $name, status: StatusCode::$status, title: $title, meaning: $meaning,
         };)*
-        /// Every kind of error, by status.
-        pub const TYPES: &[&ProblemType] = &[$($constant),*];
+        $(#[$doc])*
+        pub const $list: &[&ProblemType] = &[$($constant),*];
     };
 }
 
 problem_types! {
+    /// Every kind of error that the public meets, by status.
+    TYPES:
     BAD_REQUEST = BAD_REQUEST, "bad-request", "The request is not HTTP/1.1",
         "The request line or a header could not be read, or the Host header is missing. The connection is closed.";
     NOT_FOUND = NOT_FOUND, "not-found", "Nothing is at this address",
@@ -71,6 +73,23 @@ problem_types! {
         "oEmbed is answered as JSON and not as XML.";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment",
         "The figures have not been read yet, or too much is being computed at once. Wait for as many seconds as Retry-After says.";
+}
+
+problem_types! {
+    /// Kinds that only the operator meets, at `/admin`.
+    OPERATORS_TYPES:
+    UNAUTHORIZED = UNAUTHORIZED, "unauthorized", "A token is needed",
+        "Send the operator's token, secrets.admin_token, as Authorization: Bearer. Nothing else is accepted, no cookie in particular.";
+    FORBIDDEN = FORBIDDEN, "forbidden", "The request came from another site",
+        "Browsers say where a request comes from; what changes something is taken only from the console itself and from programs.";
+    CONFLICT = CONFLICT, "conflict", "Something else stands above this change",
+        "The value is set where the console does not reach, by the environment or the command line, or there is no place in which a change for good could be kept. Nothing was changed.";
+    MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body has to be JSON",
+        "Send Content-Type: application/json, also with an empty object.";
+    REFUSED = UNPROCESSABLE_ENTITY, "refused", "The change is not possible",
+        "detail says what is wrong and what is allowed, for a configuration with file, line and key. Nothing was changed.";
+    TOO_SOON = TOO_MANY_REQUESTS, "too-soon", "That was asked a moment ago",
+        "A source is asked on request at most every few seconds, and whoever sends a wrong token again and again waits. Wait for as many seconds as Retry-After says.";
 }
 
 /// An error answer.
@@ -258,6 +277,57 @@ impl Problem {
         Self::new(UNAVAILABLE, uri.path(), detail).with(header::RETRY_AFTER, retry_after)
     }
 
+    /// 401
+    #[must_use]
+    pub fn unauthorized(uri: &Uri) -> Self {
+        let detail = "the operator's token is missing or wrong; send it as Authorization: Bearer";
+        Self::new(UNAUTHORIZED, uri.path(), detail)
+            .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"banggia\""))
+    }
+
+    /// 403
+    #[must_use]
+    pub fn forbidden(uri: &Uri, detail: &str) -> Self {
+        Self::new(FORBIDDEN, uri.path(), detail)
+    }
+
+    /// 404 of something that has a name.
+    #[must_use]
+    pub fn unknown(uri: &Uri, detail: impl Into<String>) -> Self {
+        Self::new(NOT_FOUND, uri.path(), detail)
+    }
+
+    /// 405, where something else is allowed than usual.
+    #[must_use]
+    pub fn other_method(method: &Method, uri: &Uri, allowed: &'static str) -> Self {
+        let detail = format!("{method} is not allowed here; {allowed} is");
+        Self::new(METHOD, uri.path(), detail).with(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// 409
+    #[must_use]
+    pub fn conflict(uri: &Uri, detail: impl Into<String>) -> Self {
+        Self::new(CONFLICT, uri.path(), detail)
+    }
+
+    /// 415
+    #[must_use]
+    pub fn media_type(uri: &Uri) -> Self {
+        Self::new(MEDIA_TYPE, uri.path(), "the body has to be sent as application/json")
+    }
+
+    /// 422 of something that is no parameter.
+    #[must_use]
+    pub fn refused(uri: &Uri, detail: impl Into<String>) -> Self {
+        Self::new(REFUSED, uri.path(), detail)
+    }
+
+    /// 429 of the operator's.
+    #[must_use]
+    pub fn too_soon(uri: &Uri, detail: impl Into<String>, retry_after: u64) -> Self {
+        Self::new(TOO_SOON, uri.path(), detail).with(header::RETRY_AFTER, retry_after)
+    }
+
     /// With more headers.
     #[must_use]
     pub fn with_headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
@@ -306,7 +376,12 @@ impl Problem {
         answer
     }
 
-    fn status(&self) -> StatusCode {
+    /// What was wrong this time.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }

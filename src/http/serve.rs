@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Body,
@@ -49,6 +50,7 @@ use super::{
     Peer, Problem, Site,
     wire::{self, Patience, Wire},
 };
+use crate::metrics::Tally;
 
 /// A half-sent header, and an idle connection, end after this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -75,8 +77,10 @@ pub struct Listener {
     pub address: SocketAddr,
 }
 
+/// What a listener serves now: a reload of the configuration puts another one in its place, and connections stay.
+pub type Shown = Arc<ArcSwap<Front>>;
+
 /// What a listener serves.
-#[derive(Clone)]
 pub struct Front {
     /// Whose documents are answered the quick way, before the router.
     pub quick: Option<Arc<Site>>,
@@ -84,6 +88,21 @@ pub struct Front {
     pub router: Router,
     /// Where it is mounted, for the problems of requests that reach neither.
     pub mount: Arc<str>,
+    /// Where its answers are counted.
+    pub tally: Arc<Tally>,
+}
+
+impl Front {
+    /// The public listener's, with the API's routes, which take a millisecond to describe themselves.
+    #[must_use]
+    pub fn public(api: Router<Arc<Site>>, site: &Arc<Site>) -> Self {
+        Self {
+            quick: Some(Arc::clone(site)),
+            router: super::public_with(api, Arc::clone(site)),
+            mount: Arc::clone(&site.mount),
+            tally: site.metrics.public(),
+        }
+    }
 }
 
 impl Listener {
@@ -92,11 +111,28 @@ impl Listener {
     /// # Errors
     /// The operating system's; the caller knows what the address is for.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::of(TcpListener::bind(address).await?.into_std()?)
+    }
+
+    /// Over a socket that somebody else has bound.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn of(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket)?;
         let address = listener.local_addr()?;
         // Accepted sockets inherit it, which saves a call for each. Without it answers are as right, and later.
         let _ = socket2::SockRef::from(&listener).set_tcp_nodelay(true);
         Ok(Self { listener, address })
+    }
+
+    /// The same socket once more, for whoever serves after us.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn copy(&self) -> io::Result<std::net::TcpListener> {
+        socket2::SockRef::from(&self.listener).try_clone().map(Into::into)
     }
 
     /// Serves from a thread a core until `stop`, then drains; `running` waits for them.
@@ -105,7 +141,7 @@ impl Listener {
     /// When the system gives no thread.
     pub fn serve_on_threads(
         self,
-        front: &Front,
+        front: &Shown,
         stop: &CancellationToken,
         running: &TaskTracker,
     ) -> io::Result<()> {
@@ -116,7 +152,7 @@ impl Listener {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let listener = listener.try_clone()?;
             let (front, stop, places, token) =
-                (front.clone(), stop.clone(), Arc::clone(&places), running.token());
+                (Arc::clone(front), stop.clone(), Arc::clone(&places), running.token());
             let serve = async move {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => serve(listener, places, front, stop).await,
@@ -132,7 +168,7 @@ impl Listener {
     }
 
     /// Serves on this runtime until `stop`, then drains.
-    pub async fn serve(self, front: Front, stop: CancellationToken) {
+    pub async fn serve(self, front: Shown, stop: CancellationToken) {
         serve(self.listener, Arc::new(Semaphore::new(MAX_CONNECTIONS)), front, stop).await;
     }
 }
@@ -145,7 +181,7 @@ fn public_connections() -> usize {
         .clamp(LEAST_CONNECTIONS, MAX_CONNECTIONS)
 }
 
-async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Front, stop: CancellationToken) {
+async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Shown, stop: CancellationToken) {
     let mut server = http1::Builder::new();
     server.header_read_timeout(None).max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
     let door = Door { server, front, connections: TaskTracker::new(), stopping: Arc::default() };
@@ -169,7 +205,7 @@ async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Front, stop
 /// Where connections come in.
 struct Door {
     server: http1::Builder,
-    front: Front,
+    front: Shown,
     connections: TaskTracker,
     stopping: Arc<Stopping>,
 }
@@ -209,10 +245,11 @@ impl Door {
 
     /// A task for a connection.
     fn attend(&self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
-        let patience = Patience::new();
-        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&self.front.mount)));
+        let front = self.front.load();
+        let patience = Patience::new(&front.tally);
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&front.mount)));
         let visitor = Visitor {
-            front: self.front.clone(),
+            front: Arc::clone(&self.front),
             peer,
             patience: Arc::clone(&patience),
             stopping: Arc::clone(&self.stopping),
@@ -379,7 +416,7 @@ impl Drop for Registered {
 
 /// The service of one connection.
 struct Visitor {
-    front: Front,
+    front: Shown,
     peer: IpAddr,
     patience: Arc<Patience>,
     stopping: Arc<Stopping>,
@@ -396,25 +433,28 @@ impl Service<Request<Incoming>> for Visitor {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.patience.answering(true);
         let sent = |body| Sent { body, patience: Arc::clone(&self.patience) };
-        if let Some(site) = &self.front.quick
+        let front = self.front.load();
+        if let Some(site) = &front.quick
             && is_plain(&request)
             // Whatever goes wrong here, the long way says it better.
             && let Ok(Some(response)) = catch_unwind(AssertUnwindSafe(|| {
                 site.quick(request.method(), request.uri(), request.headers())
             }))
         {
+            self.patience.answered(response.status());
             let response = self.stopping.last_of_all(response);
             return Either::Left(ready(Ok(response.map(|body| sent(EitherBody::Left(body))))));
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(self.peer));
-        let answer = self.front.router.clone().call(request);
+        let answer = front.router.clone().call(request);
         let (patience, stopping) = (Arc::clone(&self.patience), Arc::clone(&self.stopping));
         Either::Right(Box::pin(async move {
             let mut response = match answer.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
+            patience.answered(response.status());
             if response.status() == StatusCode::NOT_MODIFIED {
                 // axum gives every HEAD one, here of a body that is not there.
                 response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -486,7 +526,12 @@ mod tests {
     ) -> (SocketAddr, CancellationToken, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let front = Front { quick: None, router, mount: "".into() };
+        let front = Arc::new(ArcSwap::from_pointee(Front {
+            quick: None,
+            router,
+            mount: "".into(),
+            tally: Arc::default(),
+        }));
         let serving = serve(listener, Arc::new(Semaphore::new(places)), front, stop.clone());
         (address, stop, serving)
     }

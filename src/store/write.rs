@@ -1,4 +1,4 @@
-//! The two transactions that the service writes, and the queue in which they wait for the disk: in the order in which
+//! The transactions that the service writes, and the queue in which they wait for the disk: in the order in which
 //! they were made, until they are kept. Serving goes on from memory meanwhile.
 
 use std::{
@@ -13,7 +13,8 @@ use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction, p
 use tokio::time::Instant;
 
 use super::{
-    Attempt, Kept, Published, Store, StoreError,
+    Act, Attempt, Kept, Published, Store, StoreError,
+    audit::keep_act,
     held::keep_held,
     inspect::{is_damage, primary_code},
     rows::{json, sum},
@@ -52,6 +53,7 @@ pub struct Answer {
 enum Write {
     Answer(Box<Answer>),
     Publish(Vec<(String, Published)>),
+    Act(Box<Act>),
 }
 
 /// What waits for the disk, oldest first.
@@ -100,7 +102,7 @@ impl Queue {
             Write::Publish(new) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
                     Write::Publish(old) => Some(old),
-                    Write::Answer(_) => None,
+                    Write::Answer(_) | Write::Act(_) => None,
                 });
                 match own {
                     Some(old) => {
@@ -110,6 +112,7 @@ impl Queue {
                     None => writes.push_back(Write::Publish(new)),
                 }
             }
+            act @ Write::Act(_) => writes.push_back(act),
         }
     }
 }
@@ -148,6 +151,11 @@ impl Store {
         self.queue.push(Write::Publish(documents));
     }
 
+    /// Takes an act of the operator's for writing; [`Store::flush`] writes it.
+    pub fn push_act(&self, act: Act) {
+        self.queue.push(Write::Act(Box::new(act)));
+    }
+
     /// How many transactions wait for the disk.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -170,6 +178,7 @@ impl Store {
             let result = match &write {
                 Write::Answer(of) => keep(&self.pool(), of).await,
                 Write::Publish(documents) => publish(&self.pool(), documents).await,
+                Write::Act(act) => act_out(&self.pool(), act).await,
             };
             let Err(error) = result else {
                 if std::mem::take(&mut trouble.failures) > 0 {
@@ -230,6 +239,19 @@ pub(super) async fn keep(pool: &SqlitePool, answer: &Answer) -> Result<(), sqlx:
 pub(super) async fn publish(pool: &SqlitePool, documents: &[(String, Published)]) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let result = keep_documents(&mut connection, documents).await;
+    give_back(connection, &result);
+    result
+}
+
+/// One act of the operator's, in one transaction.
+async fn act_out(pool: &SqlitePool, act: &Act) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let result = async {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        keep_act(&mut transaction, act).await?;
+        transaction.commit().await
+    }
+    .await;
     give_back(connection, &result);
     result
 }

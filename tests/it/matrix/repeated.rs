@@ -1,13 +1,13 @@
 //! A source that always says that nothing changed: after six hours it is asked without conditions.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use banggia::{
     app,
     board::Snapshot,
     clock::Clock,
     fetch::{Fetcher, Live},
-    refresh::{FirstRound, RunEnd, Shop, Worker},
+    refresh::{FirstRound, RunEnd, Shop, Terms, Worker},
     store::{Nature, Store},
 };
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -31,7 +31,7 @@ async fn f36_a_cache_that_never_changes_is_asked_without_conditions_every_six_ho
     let same = Reply::Http(304, vec![tag, ("Age", "99999".to_owned())], Vec::new());
     bank.script(&path("tpbank.gold", "chart"), [first.clone(), same.clone(), same.clone(), same, first]);
 
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let config = house::config(&house::config_text(&bank, &folder.path().join("unused.db")));
     let clock = Clock::starting_at("2026-09-30T10:05:00+07:00".parse().unwrap());
     let store = Arc::new(Store::open("sqlite::memory:", Nature::Live).await.unwrap());
@@ -41,9 +41,7 @@ async fn f36_a_cache_that_never_changes_is_asked_without_conditions_every_six_ho
         clock: clock.clone(),
         fetcher: Fetcher::Live(Live::new(&config.fetch, clock.clone())),
         store,
-        secrets: config.secrets.clone(),
-        limits: config.judge.clone(),
-        sensitive: Vec::new(),
+        terms: arc_swap::ArcSwap::from_pointee(Terms::of(&config)),
         metrics: Arc::default(),
         evidence: Arc::default(),
         tracker: TaskTracker::new(),
@@ -52,8 +50,8 @@ async fn f36_a_cache_that_never_changes_is_asked_without_conditions_every_six_ho
         first_round: FirstRound::new(1),
     });
     let (state, _) = states.into_iter().find(|(state, _)| state.feed.id == "tpbank.gold").unwrap();
-    let feed = config.feeds["tpbank.gold"].clone();
-    let (worker, runs) = Worker::new(shop, feed, state, Arc::new(Notify::new()), Duration::ZERO);
+    let tuning = app::tuning(&config, state.feed, false).unwrap();
+    let (worker, runs) = Worker::new(shop, tuning, state, Arc::new(Notify::new()));
     let stop = CancellationToken::new();
     tokio::spawn(worker.work(None, stop.clone()));
     // The board, as far as a run waits for it.
@@ -68,7 +66,7 @@ async fn f36_a_cache_that_never_changes_is_asked_without_conditions_every_six_ho
     for hours in [0, 2, 2, 1, 2] {
         clock.advance_to(clock.now() + jiff::SignedDuration::from_hours(hours));
         let (sender, end) = oneshot::channel();
-        runs.send((banggia::refresh::Order::Run, sender)).await.unwrap();
+        runs.orders.send((banggia::refresh::Order::Run, sender)).await.unwrap();
         assert_eq!(end.await.unwrap(), RunEnd::Good);
     }
     stop.cancel();
