@@ -12,10 +12,10 @@
 #![allow(clippy::float_arithmetic, reason = "figures about time, not about money")]
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "shares the scripted bank with the tests")]
 
-#[path = "http/unheard.rs"]
-mod canary;
 #[path = "../tests/it/bank.rs"]
 mod bank;
+#[path = "http/unheard.rs"]
+mod canary;
 #[path = "../tests/it/house.rs"]
 mod house;
 
