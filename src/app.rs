@@ -110,7 +110,7 @@ pub struct App {
     control: Arc<Control>,
     updates: mpsc::Sender<Update>,
     /// Copies of the listeners' sockets, for whoever comes after us.
-    bound: (TcpListener, TcpListener),
+    bound: Option<(TcpListener, TcpListener)>,
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
     stop_ops: CancellationToken,
@@ -144,7 +144,8 @@ impl App {
         let (store, states) = open_store(&config, nature, &clock).await?;
 
         let (public, ops) = listeners(&config.server, sockets).await?;
-        let bound = (public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?);
+        let bound =
+            Some((public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?));
         let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
         let board =
@@ -191,7 +192,7 @@ impl App {
         let backups = config.store.backups();
         let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
         let control =
-            Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await?;
+            Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await;
         control.start(states);
         let ringing = Arc::clone(control.bells());
         if control.shop().fetcher.is_replay() {
@@ -288,11 +289,13 @@ impl App {
     /// # Errors
     /// The operating system's.
     pub fn sockets(&self) -> std::io::Result<Sockets> {
-        Sockets::of(&self.bound)
+        Sockets::of(self.bound.as_ref())
     }
 
     /// Stops in order.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        // As long as one copy is open, connections come that nobody takes.
+        drop(self.bound.take());
         // Whoever balances load sees it while the last readers are answered.
         self.site.draining.store(true, Ordering::Relaxed);
         self.stop_ringing.cancel();
@@ -332,7 +335,7 @@ impl App {
 pub struct Resting {
     stop_listening: [CancellationToken; 2],
     servers: [TaskTracker; 2],
-    bound: (TcpListener, TcpListener),
+    bound: Option<(TcpListener, TcpListener)>,
 }
 
 impl Resting {
@@ -341,11 +344,12 @@ impl Resting {
     /// # Errors
     /// The operating system's.
     pub fn sockets(&self) -> std::io::Result<Sockets> {
-        Sockets::of(&self.bound)
+        Sockets::of(self.bound.as_ref())
     }
 
     /// Answers who is there, and ends.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        drop(self.bound.take());
         self.stop_listening.iter().for_each(CancellationToken::cancel);
         let [public, ops] = &self.servers;
         tokio::join!(ended(public), ended(ops));

@@ -29,7 +29,7 @@ use crate::{
     judge::hold::Held,
     refresh::{Order, Reins, RunEnd, Shop, Terms, Worker},
     schedule::Bells,
-    store::{Act, StoreError},
+    store::Act,
     webhook::Webhook,
 };
 
@@ -175,9 +175,6 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Control {
     /// Over a service that is being started.
-    ///
-    /// # Errors
-    /// When the acts of before cannot be read.
     pub async fn new(
         config: Config,
         shop: Arc<Shop>,
@@ -185,24 +182,28 @@ impl Control {
         front: Shown,
         stop_working: CancellationToken,
         renders: TaskTracker,
-    ) -> Result<Arc<Self>, StoreError> {
-        let acts = shop.store.acts(ACTS).await?.into();
+    ) -> Arc<Self> {
+        // They are shown, nothing rests on them: a damaged page among them is no reason not to serve.
+        let acts = shop.store.acts(ACTS).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the acts of before cannot be read");
+            Vec::new()
+        });
         let last = Reload { at: shop.clock.now(), result: Ok(Vec::new()) };
         shop.metrics.reloaded(true, last.at);
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             shop,
             webhook,
             front,
             bells: Arc::default(),
             hands: Mutex::default(),
             visits: Mutex::default(),
-            acts: Mutex::new(acts),
+            acts: Mutex::new(acts.into()),
             current: ArcSwap::from_pointee(config),
             last: ArcSwap::from_pointee(last),
             changing: tokio::sync::Mutex::default(),
             stop_working,
             renders,
-        }))
+        })
     }
 
     /// Starts the workers, those that are due one after the other.

@@ -85,13 +85,10 @@ impl Sockets {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn of((public, ops): &(TcpListener, TcpListener)) -> io::Result<Self> {
-        Ok(Self { public: Some(public.try_clone()?), ops: Some(ops.try_clone()?), predecessor: None })
-    }
-
-    fn copy(&self) -> io::Result<Self> {
-        let copy = |socket: &Option<TcpListener>| socket.as_ref().map(TcpListener::try_clone).transpose();
-        Ok(Self { public: copy(&self.public)?, ops: copy(&self.ops)?, predecessor: None })
+    pub fn of(bound: Option<&(TcpListener, TcpListener)>) -> io::Result<Self> {
+        let copy = |socket: Option<&TcpListener>| socket.map(TcpListener::try_clone).transpose();
+        let (public, ops) = (bound.map(|bound| &bound.0), bound.map(|bound| &bound.1));
+        Ok(Self { public: copy(public)?, ops: copy(ops)?, predecessor: None })
     }
 }
 
@@ -135,9 +132,10 @@ impl Host {
             say(predecessor, READY);
             await_word(predecessor, CLOSED).await.map_err(|error| StartError::HandOver(error.to_string()))?;
         }
-        let copies = self.sockets.copy().map_err(StartError::Threads)?;
-        let mut app = App::start_on(config, mode.clone(), copies).await?;
-        if let Some(predecessor) = self.sockets.predecessor.take() {
+        let predecessor = self.sockets.predecessor.take();
+        // None stays here: what the service lets go of has to be gone.
+        let mut app = App::start_on(config, mode.clone(), std::mem::take(&mut self.sockets)).await?;
+        if let Some(predecessor) = predecessor {
             say(&predecessor, SERVING);
         }
         tell(&[NotifyState::Ready]);
@@ -256,6 +254,8 @@ fn start_successor(app: &App, word: UnixStream) -> io::Result<Child> {
         .env("LISTEN_FDS", NAMES.len().to_string())
         .env("LISTEN_FDNAMES", NAMES.join(":"))
         .env_remove("LISTEN_PID")
+        // Else it would believe that the watchdog watches somebody else.
+        .env_remove("WATCHDOG_PID")
         .stdin(Stdio::null());
     command.fd_mappings(mappings).map_err(io::Error::other)?;
     command.spawn()

@@ -196,9 +196,31 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
             sent
         }
         Reply::Pour(head, most) => pour(&mut stream, &head, most, &book).await,
+        Reply::Http(status, headers, body) => {
+            let bytes = http(status, headers, &body);
+            let (most, last) = bytes.split_at(bytes.len() - 1);
+            let sent = stream.write_all(most).await;
+            // Before the last byte: whoever has all of it may ask the next thing at once.
+            book.lock().unwrap().open -= 1;
+            let _ = stream.write_all(last).await;
+            let _ = stream.shutdown().await;
+            return drop(sent);
+        }
         reply => send(&mut stream, reply).await,
     };
     book.lock().unwrap().open -= 1;
+}
+
+fn http(status: u16, headers: Vec<(&'static str, String)>, body: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
 }
 
 async fn pour(stream: &mut TcpStream, head: &[u8], most: usize, book: &Mutex<Book>) -> std::io::Result<()> {
@@ -213,18 +235,6 @@ async fn pour(stream: &mut TcpStream, head: &[u8], most: usize, book: &Mutex<Boo
 
 async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     match reply {
-        Reply::Http(status, headers, body) => {
-            let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
-            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
-                head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-            }
-            for (name, value) in headers {
-                head.push_str(&format!("{name}: {value}\r\n"));
-            }
-            head.push_str("\r\n");
-            stream.write_all(head.as_bytes()).await?;
-            stream.write_all(&body).await?;
-        }
         Reply::Raw(bytes) => stream.write_all(&bytes).await?,
         Reply::Drip(bytes) => {
             stream.write_all(&bytes).await?;
@@ -233,7 +243,9 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
                 stream.write_all(b" ").await?;
             }
         }
-        Reply::Reset(_) | Reply::Pour(..) => unreachable!("sent by their own functions"),
+        Reply::Http(..) | Reply::Reset(_) | Reply::Pour(..) => {
+            unreachable!("sent by their own functions")
+        }
     }
     stream.shutdown().await
 }
