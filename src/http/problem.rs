@@ -376,11 +376,6 @@ impl Problem {
         answer
     }
 
-    /// What was wrong this time.
-    pub(super) fn detail(&self) -> &str {
-        &self.detail
-    }
-
     fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
