@@ -271,6 +271,13 @@ async fn act(admin: &Admin, form: &Form) -> Result<Said, Refused> {
 /// What the page says of a refusal; what was typed stays where it was typed.
 fn refused(admin: &Admin, form: &Form, refusal: &Refused) -> Said {
     let feed = known(admin, &form.feed);
+    let mut sentence = texts::texts(form.lang).refused.to_owned();
+    if ACTS.contains(&form.act.as_str()) {
+        sentence = format!("{sentence}: {}", texts::action(form.lang, &form.act));
+    }
+    if let Some(feed) = feed {
+        sentence = format!("{sentence} {feed}");
+    }
     let of_schedule = matches!(form.act.as_str(), "preview" | "schedule");
     let note = Note {
         is_refused: true,
@@ -278,7 +285,7 @@ fn refused(admin: &Admin, form: &Form, refusal: &Refused) -> Said {
         in_english: true,
         feed,
         of_configuration: form.act == "reload",
-        ..Note::done(texts::texts(form.lang).refused.to_owned())
+        ..Note::done(sentence)
     };
     let typed = feed.filter(|_| of_schedule).map(|feed| Typed {
         feed,

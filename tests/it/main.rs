@@ -27,6 +27,7 @@ mod bank;
 mod calibration;
 mod cli;
 mod clock;
+mod console;
 mod contract;
 mod corpus;
 mod damage;

@@ -68,7 +68,6 @@ pub(super) struct Texts {
     pub(super) missed_publishes: &'static str,
     pub(super) sources_of: &'static str,
     pub(super) at: &'static str,
-    pub(super) set_by: &'static str,
     pub(super) next_of: &'static str,
     pub(super) asked_next: &'static str,
     pub(super) no_run: &'static str,
@@ -98,6 +97,7 @@ pub(super) struct Texts {
     pub(super) done: &'static str,
     pub(super) was: &'static str,
     pub(super) becomes: &'static str,
+    pub(super) wanted: &'static str,
 }
 
 pub(super) const fn texts(lang: Lang) -> &'static Texts {
@@ -170,7 +170,6 @@ static VI: Texts = Texts {
     missed_publishes: "bảng không ra",
     sources_of: "Các nguồn của",
     at: "Lúc",
-    set_by: "đặt ở",
     next_of: "Năm lần chạy tới của",
     asked_next: "Hỏi kế tiếp, ngoài lịch:",
     no_run: "Không chạy cho tới khi chạy tiếp.",
@@ -200,6 +199,7 @@ static VI: Texts = Texts {
     done: "xong",
     was: "trước",
     becomes: "thành",
+    wanted: "muốn",
 };
 
 static EN: Texts = Texts {
@@ -265,7 +265,6 @@ static EN: Texts = Texts {
     missed_publishes: "boards that did not come",
     sources_of: "Sources of",
     at: "At",
-    set_by: "set by",
     next_of: "Next five runs of",
     asked_next: "Asked next, outside its schedule:",
     no_run: "Does not run until it is resumed.",
@@ -295,6 +294,7 @@ static EN: Texts = Texts {
     done: "done",
     was: "before",
     becomes: "becomes",
+    wanted: "wanted",
 };
 
 /// Too many wrong tokens.
@@ -318,16 +318,24 @@ pub(super) const fn status(lang: Lang, status: Status) -> &'static str {
     }
 }
 
-/// So many feeds of a status, within a sentence.
+/// So many feeds of a status, where it is said before that they are feeds.
 pub(super) fn count(lang: Lang, many: usize, what: Status) -> String {
     let word = match (lang, what) {
         (Lang::Vi, Status::Fresh) => "mới",
-        (Lang::Vi, Status::Stale) => "dữ liệu cũ",
+        (Lang::Vi, Status::Stale) => "cũ",
         (Lang::Vi, Status::Expired) => "quá hạn",
         (Lang::Vi, Status::Unavailable) => "chưa có số liệu",
         (Lang::En, _) => what.as_str(),
     };
     format!("{many} {word}")
+}
+
+/// So many feeds, where nobody has said so before: what [`count`] and [`paused`] say.
+pub(super) fn of_feeds(lang: Lang, count: &str) -> String {
+    match (lang, count.split_once(' ')) {
+        (Lang::Vi, Some((many, word))) => format!("{many} nguồn {word}"),
+        _ => count.to_owned(),
+    }
 }
 
 pub(super) fn held(lang: Lang, many: usize) -> String {
@@ -377,20 +385,22 @@ pub(super) const fn standing(lang: Lang, standing: SourceStanding) -> &'static s
 /// Where a value is set.
 pub(super) fn origin(lang: Lang, origin: &Origin) -> String {
     match (lang, origin) {
-        (Lang::Vi, Origin::Default) => "mặc định".to_owned(),
-        (Lang::Vi, Origin::Console(None)) => "trang này, tới lần khởi động lại".to_owned(),
+        (Lang::Vi, Origin::Default) => "theo mặc định".to_owned(),
+        (Lang::Vi, Origin::File(path, line)) => format!("đặt ở {}:{line}", path.display()),
+        (Lang::Vi, Origin::Console(None)) => "đặt ở trang này, tới lần khởi động lại".to_owned(),
         (Lang::Vi, Origin::Console(Some((path, line)))) => {
-            format!("trang này, lâu dài ({}:{line})", path.display())
+            format!("đặt ở trang này, lâu dài ({}:{line})", path.display())
         }
-        (Lang::Vi, Origin::Environment(name)) => format!("biến môi trường {name}"),
-        (Lang::Vi, Origin::CommandLine(option)) => format!("dòng lệnh {option}"),
-        (Lang::En, Origin::Console(None)) => "this page, until the next restart".to_owned(),
+        (Lang::Vi, Origin::Environment(name)) => format!("đặt bằng biến môi trường {name}"),
+        (Lang::Vi, Origin::CommandLine(option)) => format!("đặt bằng dòng lệnh, {option}"),
+        (Lang::En, Origin::Default) => "by default".to_owned(),
+        (Lang::En, Origin::File(path, line)) => format!("set in {}:{line}", path.display()),
+        (Lang::En, Origin::Console(None)) => "set on this page, until the next restart".to_owned(),
         (Lang::En, Origin::Console(Some((path, line)))) => {
-            format!("this page, for good ({}:{line})", path.display())
+            format!("set on this page, for good ({}:{line})", path.display())
         }
-        (Lang::En, Origin::Environment(name)) => format!("the environment, {name}"),
-        (Lang::En, Origin::CommandLine(option)) => format!("the command line, {option}"),
-        (_, place) => place.to_string(),
+        (Lang::En, Origin::Environment(name)) => format!("set by the environment, {name}"),
+        (Lang::En, Origin::CommandLine(option)) => format!("set by the command line, {option}"),
     }
 }
 
@@ -413,19 +423,19 @@ pub(super) fn side(lang: Lang, side: &'static str) -> &'static str {
     }
 }
 
-/// An act of the audit log.
+/// An act, as the audit log and the forms name it.
 pub(super) fn action(lang: Lang, action: &str) -> &str {
     match (lang, action) {
         (Lang::Vi, "reload") => "Đọc lại cấu hình",
-        (Lang::Vi, "schedule") => "Đổi lịch",
-        (Lang::Vi, "pause") => "Dừng",
+        (Lang::Vi, "schedule" | "preview" | "reset") => "Đổi lịch",
+        (Lang::Vi, "pause" | "pause-for-good") => "Dừng",
         (Lang::Vi, "resume") => "Chạy tiếp",
         (Lang::Vi, "refresh") => "Đọc ngay",
         (Lang::Vi, "accept") => "Nhận giá",
         (Lang::Vi, "reject") => "Bỏ giá",
         (Lang::En, "reload") => "Configuration read again",
-        (Lang::En, "schedule") => "Schedule",
-        (Lang::En, "pause") => "Pause",
+        (Lang::En, "schedule" | "preview" | "reset") => "Schedule",
+        (Lang::En, "pause" | "pause-for-good") => "Pause",
         (Lang::En, "resume") => "Resume",
         (Lang::En, "refresh") => "Ask now",
         (Lang::En, "accept") => "Accept",

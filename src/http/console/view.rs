@@ -278,13 +278,13 @@ fn attention(feeds: &[ServedFeed], held: usize, config_refused: bool, lang: Lang
     let t = texts(lang);
     let troubles = [Status::Unavailable, Status::Expired, Status::Stale]
         .into_iter()
-        .filter_map(|status| Some(texts::count(lang, many(feeds, status)?, status)));
+        .filter_map(|status| Some(texts::count(lang, many(feeds, status)?, status)))
+        .chain(many_paused(feeds).map(|many| texts::paused(lang, many)));
     let parts: Vec<String> = config_refused
         .then(|| t.config_refused.to_owned())
         .into_iter()
         .chain((held > 0).then(|| texts::held(lang, held)))
-        .chain(troubles)
-        .chain(many_paused(feeds).map(|many| texts::paused(lang, many)))
+        .chain(troubles.map(|count| texts::of_feeds(lang, &count)))
         .collect();
     if parts.is_empty() { t.all_well.to_owned() } else { parts.join(", ") }
 }
