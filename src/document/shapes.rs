@@ -231,7 +231,7 @@ pub struct HeldJson {
 }
 
 /// What a source is doing.
-#[derive(Clone, Copy, Serialize, ToSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SourceStanding {
     /// Its figures are served.

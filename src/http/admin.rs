@@ -322,7 +322,12 @@ struct Schedule {
 }
 
 /// The next five runs of a feed, its offset included; none while it is paused.
-pub(super) fn next_runs(served: &ServedFeed, config: &Config, recorded: bool, now: Timestamp) -> Vec<Timestamp> {
+pub(super) fn next_runs(
+    served: &ServedFeed,
+    config: &Config,
+    recorded: bool,
+    now: Timestamp,
+) -> Vec<Timestamp> {
     let (state, id) = (&served.state, served.state.feed.id);
     if state.paused {
         return Vec::new();

@@ -2,6 +2,8 @@
 //! each form (RFC 6750 §2.2), so nothing has to be kept in the browser but the page itself; that it is no cookie is what
 //! keeps other sites out. What stands on the page is made in `console/view.rs`; everything that is done is done by `control.rs`.
 
+#![allow(clippy::result_large_err, reason = "a problem is the answer, made once a request")]
+
 mod texts;
 mod view;
 
@@ -218,13 +220,8 @@ async fn act(admin: &Admin, form: &Form) -> Result<Said, Refused> {
             let (feed, runs) = preview(admin, feed, &form.schedule)?;
             let schedule = form.schedule.as_str();
             let note = Note { feed: Some(feed), ..tell(Told::Previewed { feed, schedule }) };
-            let typed = Typed {
-                feed,
-                schedule: schedule.to_owned(),
-                for_good: form.for_good,
-                is_wrong: false,
-                runs,
-            };
+            let typed =
+                Typed { feed, schedule: schedule.to_owned(), for_good: form.for_good, is_wrong: false, runs };
             return Ok(Said { note: Some(note), typed: Some(typed) });
         }
         "schedule" => {

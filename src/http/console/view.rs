@@ -207,7 +207,8 @@ pub(super) fn console(admin: &Admin, lang: Lang, token: &str, said: &Said) -> Op
     let snapshot = admin.site.snapshot.load_full();
     let now = admin.site.clock.now();
     let moment = |at: Timestamp| Moment::of(at, now, lang);
-    let (rejected, waiting): (Vec<_>, Vec<_>) = snapshot.feeds.iter().flat_map(held).partition(|(.., held)| held.refused);
+    let (rejected, waiting): (Vec<_>, Vec<_>) =
+        snapshot.feeds.iter().flat_map(held).partition(|(.., held)| held.refused);
     let candidates = |of: Vec<(&ServedFeed, &SourceState, &Held)>| -> Vec<Candidate> {
         of.into_iter().map(|(feed, source, held)| candidate(feed, source, held, now, lang)).collect()
     };
@@ -295,7 +296,13 @@ fn held(served: &ServedFeed) -> impl Iterator<Item = (&ServedFeed, &SourceState,
     asked.flat_map(move |source| source.held.values().map(move |held| (served, source, held)))
 }
 
-fn candidate(served: &ServedFeed, source: &SourceState, held: &Held, now: Timestamp, lang: Lang) -> Candidate {
+fn candidate(
+    served: &ServedFeed,
+    source: &SourceState,
+    held: &Held,
+    now: Timestamp,
+    lang: Lang,
+) -> Candidate {
     let state = &served.state;
     let key = held.quote.key();
     let serving = served.quotes.iter().find(|quote| quote.kept.quote.key() == key);
@@ -311,14 +318,21 @@ fn candidate(served: &ServedFeed, source: &SourceState, held: &Held, now: Timest
         let places = [from, to].into_iter().flatten().map(|figure| figure.normalize().scale()).max();
         let print = |figure: Decimal| format::number(figure, places.unwrap_or_default(), lang);
         let difference = from.zip(to).and_then(|(from, to)| difference(held.quote.kind(), from, to, lang));
-        Some(Side { name: texts::side(lang, name), serving: from.map(print), candidate: to.map(print), difference })
+        Some(Side {
+            name: texts::side(lang, name),
+            serving: from.map(print),
+            candidate: to.map(print),
+            difference,
+        })
     });
     let (name, unit) = match &held.quote {
         Quote::Gold(gold) => {
             let money = if gold.currency == "VND" { "đồng" } else { gold.currency.as_ref() };
             (gold.name.as_deref().unwrap_or(&gold.product).to_owned(), format!("{money}/lượng"))
         }
-        Quote::Fx(fx) => (fx.name.as_deref().unwrap_or(&fx.currency).to_owned(), format!("đồng/{}", fx.currency)),
+        Quote::Fx(fx) => {
+            (fx.name.as_deref().unwrap_or(&fx.currency).to_owned(), format!("đồng/{}", fx.currency))
+        }
         Quote::Deposit(_) if lang == Lang::Vi => (key.clone(), "%/năm".to_owned()),
         Quote::Deposit(_) => (key.clone(), "% a year".to_owned()),
     };
@@ -338,7 +352,12 @@ fn candidate(served: &ServedFeed, source: &SourceState, held: &Held, now: Timest
 }
 
 /// In percent of what is served; of rates in points as well. `None` where it cannot be said.
-fn difference(kind: providers::Kind, from: Decimal, to: Decimal, lang: Lang) -> Option<(&'static str, String)> {
+fn difference(
+    kind: providers::Kind,
+    from: Decimal,
+    to: Decimal,
+    lang: Lang,
+) -> Option<(&'static str, String)> {
     let points = to.checked_sub(from)?;
     let arrow = match (points.is_zero(), points.is_sign_negative()) {
         (true, _) => "",
@@ -368,7 +387,8 @@ fn row(
     let detail = FeedDetail::of(served);
     let best = served.best.map(|(source, _)| source);
     let kept = state.sources.iter().filter(|source| best.is_some_and(|best| best.id == source.source.id));
-    let newest: Option<&Kept> = kept.flat_map(|source| source.kept.values()).max_by_key(|kept| kept.checked_at);
+    let newest: Option<&Kept> =
+        kept.flat_map(|source| source.kept.values()).max_by_key(|kept| kept.checked_at);
     let origin = |name: &str| config.origin(&format!("feeds.{id}.{name}"));
     let runs = next_runs(served, config, recorded, now);
     let schedule = state.rules.schedule.to_string();
