@@ -70,7 +70,7 @@ impl Form {
                 "do" => form.act = value.into_owned(),
                 "feed" => form.feed = value.into_owned(),
                 "quote" => form.quote = value.into_owned(),
-                "schedule" => form.schedule = value.trim().to_owned(),
+                "schedule" => value.trim().clone_into(&mut form.schedule),
                 "persist" => form.for_good = value == "good",
                 _ => {}
             }

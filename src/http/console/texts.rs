@@ -448,11 +448,10 @@ pub(super) fn action(lang: Lang, action: &str) -> &str {
 pub(super) fn via(lang: Lang, via: &str) -> &str {
     match (lang, via) {
         (Lang::Vi, "console") => "trang này",
-        (Lang::Vi, "api") => "API",
         (Lang::Vi, "signal") => "tín hiệu",
         (Lang::Vi, "file") => "tệp",
         (Lang::En, "console") => "this page",
-        (Lang::En, "api") => "API",
+        (_, "api") => "API",
         (Lang::En, "signal") => "signal",
         (Lang::En, "file") => "file",
         _ => via,
