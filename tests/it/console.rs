@@ -604,7 +604,9 @@ async fn what_the_environment_sets_is_named_and_cannot_be_changed_on_the_page() 
     text.push_str("[feeds.bidv.fx.sources.board]\nurl = \"http://127.0.0.1:9/\"\nallow_private = true\n");
     let config = write_config(folder.path(), "banggia.toml", &text);
     let mut command = banggia();
-    command.env("BANGGIA_FEEDS__BIDV__FX__SCHEDULE", "*/30 * * * *");
+    command
+        .env("BANGGIA_FEEDS__BIDV__FX__SCHEDULE", "*/30 * * * *")
+        .env("BANGGIA_SECRETS__ADMIN_TOKEN", TOKEN);
     let service = Service::start_by(command, &config);
     service.wait_log("ops listener on http://");
     let log = service.log();
