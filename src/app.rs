@@ -1,7 +1,13 @@
 //! What exists, in which order it starts and in which it stops. Start: store → last board → listeners → staggered
 //! first fetches. Stop: no new connections → drain → workers → board → store.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -17,6 +23,7 @@ use crate::{
     control::Control,
     evidence::Evidence,
     fetch::{Fetcher, Live, Transport},
+    host::Sockets,
     http::{
         self, Site,
         serve::{Front, Listener, Shown},
@@ -27,6 +34,8 @@ use crate::{
     replay::{Replay, ReplayError},
     schedule::{Bells, Ringer},
     store::{Kept, Nature, Store, StoreError},
+    watch,
+    webhook::{Watched, Webhook},
 };
 
 /// Updates on their way to the board; workers wait when it is full.
@@ -69,6 +78,9 @@ pub enum StartError {
     /// The system.
     #[error("cannot start a serving thread: {0}")]
     Threads(std::io::Error),
+    /// The process before us.
+    #[error("the process that hands over does not close the store: {0}")]
+    HandOver(String),
     /// The scheduler.
     #[error("the scheduler does not start: {0}")]
     Scheduler(String),
@@ -97,10 +109,14 @@ pub struct App {
     store: Arc<Store>,
     control: Arc<Control>,
     updates: mpsc::Sender<Update>,
+    /// Copies of the listeners' sockets, for whoever comes after us.
+    bound: (TcpListener, TcpListener),
     stop_ringing: CancellationToken,
     stop_listening: CancellationToken,
+    stop_ops: CancellationToken,
     stop_working: CancellationToken,
     stop_board: CancellationToken,
+    ops_server: TaskTracker,
     servers: TaskTracker,
     workers: TaskTracker,
     board: TaskTracker,
@@ -112,6 +128,14 @@ impl App {
     /// # Errors
     /// [`StartError`]
     pub async fn start(config: Config, mode: Mode) -> Result<Self, StartError> {
+        Self::start_on(config, mode, Sockets::default()).await
+    }
+
+    /// Starts everything; what is not among the sockets is bound.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub async fn start_on(config: Config, mode: Mode, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
         let (fetcher, clock, nature) = match mode {
             Mode::Live => {
@@ -134,25 +158,31 @@ impl App {
         let recorded = nature == Nature::Recorded;
         let (store, states) = open_store(&config, nature, &clock).await?;
 
-        let (public, ops) = listeners(&config.server).await?;
-        let tracker = TaskTracker::new();
+        let (public, ops) = listeners(&config.server, sockets).await?;
+        let bound = (public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?);
+        let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
         let board =
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
+        metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         let watched = Arc::clone(&store);
         metrics.watch_store(move || StoreTrouble {
             errors: watched.errors(),
             waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
             set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
         });
+        // Stops with the board, so that what the last runs bring is told too.
+        let stop_board = CancellationToken::new();
+        let watched = Watched::of(&board, &clock, &metrics);
+        let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
         let site = Arc::new(Site::new(
             Arc::clone(&snapshot),
             clock.clone(),
             &config,
             Arc::clone(&metrics),
-            tracker.clone(),
+            renders.clone(),
         ));
         let [stop_ringing, stop_listening, stop_working, stop_board] =
             std::array::from_fn(|_| CancellationToken::new());
@@ -180,8 +210,9 @@ impl App {
             first_round: FirstRound::new(states.len()),
         });
         let backups = config.store.backups();
+        let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
         let control =
-            Control::new(config, shop, Arc::clone(&front), stop_working.clone(), tracker.clone()).await?;
+            Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await?;
         control.start(states);
         let ringing = Arc::clone(control.bells());
         if control.shop().fetcher.is_replay() {
@@ -192,8 +223,12 @@ impl App {
             workers.spawn(ring(ringer, ringing, clock.clone(), stop_ringing.clone()));
         }
         let router = http::ops(Arc::clone(&site), Arc::clone(&control));
-        let ops_front = Front { quick: None, router, mount: "".into() };
-        servers.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_listening.clone()));
+        let ops_front = Front { quick: None, router, mount: "".into(), tally: site.metrics.ops() };
+        let (stop_ops, ops_server) = (CancellationToken::new(), TaskTracker::new());
+        ops_server.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_ops.clone()));
+        if is_watched && !clock.stands() {
+            servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
+        }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
         Ok(Self {
@@ -204,10 +239,13 @@ impl App {
             store,
             control,
             updates,
+            bound,
             stop_ringing,
             stop_listening,
+            stop_ops,
             stop_working,
             stop_board,
+            ops_server,
             servers,
             workers,
             board: tracker,
@@ -230,6 +268,12 @@ impl App {
     #[must_use]
     pub fn snapshot(&self) -> Shared {
         Arc::clone(&self.snapshot)
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub fn webhook(&self) -> &Webhook {
+        self.control.webhook()
     }
 
     /// What the listeners served from at the start.
@@ -260,14 +304,39 @@ impl App {
         }
     }
 
+    /// The sockets that this service listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
     /// Stops in order.
     pub async fn stop(self) {
+        // Whoever balances load sees it while the last readers are answered.
+        self.site.draining.store(true, Ordering::Relaxed);
         self.stop_ringing.cancel();
         self.stop_listening.cancel();
-        self.servers.close();
-        if tokio::time::timeout(SERVERS_STOP, self.servers.wait()).await.is_err() {
-            tracing::warn!("some connection did not end in time");
+        ended(&self.servers).await;
+        self.stop_ops.cancel();
+        ended(&self.ops_server).await;
+        self.stop_work().await;
+        tracing::info!("stopped");
+    }
+
+    /// Stops everything but serving: from now on what is served stays as it is, and the store is anybody's.
+    pub async fn rest(self) -> Resting {
+        self.stop_work().await;
+        Resting {
+            stop_listening: [self.stop_listening, self.stop_ops],
+            servers: [self.servers, self.ops_server],
+            bound: self.bound,
         }
+    }
+
+    async fn stop_work(&self) {
+        self.stop_ringing.cancel();
         self.stop_working.cancel();
         self.workers.close();
         if tokio::time::timeout(WORKERS_STOP, self.workers.wait()).await.is_err() {
@@ -277,19 +346,53 @@ impl App {
         self.board.close();
         self.board.wait().await;
         self.store.close().await;
+    }
+}
+
+/// A service that only serves, from memory, until another one has taken its place.
+pub struct Resting {
+    stop_listening: [CancellationToken; 2],
+    servers: [TaskTracker; 2],
+    bound: (TcpListener, TcpListener),
+}
+
+impl Resting {
+    /// The sockets that it listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn sockets(&self) -> std::io::Result<Sockets> {
+        Sockets::of(&self.bound)
+    }
+
+    /// Answers who is there, and ends.
+    pub async fn stop(self) {
+        self.stop_listening.iter().for_each(CancellationToken::cancel);
+        let [public, ops] = &self.servers;
+        tokio::join!(ended(public), ended(ops));
         tracing::info!("stopped");
     }
 }
 
-async fn listeners(server: &config::Server) -> Result<(Listener, Listener), StartError> {
-    let bind = async |address: SocketAddr, key| {
-        Listener::bind(address).await.map_err(|error| StartError::Listen {
-            address,
-            key,
-            why: error.to_string(),
-        })
+async fn ended(servers: &TaskTracker) {
+    servers.close();
+    if tokio::time::timeout(SERVERS_STOP, servers.wait()).await.is_err() {
+        tracing::warn!("some connection did not end in time");
+    }
+}
+
+async fn listeners(server: &config::Server, sockets: Sockets) -> Result<(Listener, Listener), StartError> {
+    let open = async |socket: Option<TcpListener>, address: SocketAddr, key| {
+        let listener = match socket {
+            Some(socket) => Listener::of(socket),
+            None => Listener::bind(address).await,
+        };
+        listener.map_err(|error| StartError::Listen { address, key, why: error.to_string() })
     };
-    Ok((bind(server.listen, "server.listen").await?, bind(server.ops_listen, "server.ops_listen").await?))
+    Ok((
+        open(sockets.public, server.listen, "server.listen").await?,
+        open(sockets.ops, server.ops_listen, "server.ops_listen").await?,
+    ))
 }
 
 /// The store and what it holds. Damage that only shows when the rows are read is treated like any other, once.
@@ -431,6 +534,17 @@ async fn load_trends(
     for id in ids {
         for (quote, at) in store.changes_since(&id, state.source.id, since).await? {
             state.extend_trend(&quote, at);
+        }
+    }
+    // Days that were read after the fact may say something else than what is served, or come after it: a course ends
+    // with the price that stands beside it.
+    for (key, kept) in &state.kept {
+        let (Some(trend), Some(price)) = (state.trends.get_mut(key), board::trend_price(&kept.quote)) else {
+            continue;
+        };
+        trend.retain(|(at, _)| *at <= kept.checked_at);
+        if trend.last().is_some_and(|(_, last)| *last != price) {
+            trend.push((kept.checked_at, price));
         }
     }
     Ok(())

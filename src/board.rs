@@ -18,7 +18,7 @@ use jiff::{
 };
 use providers::{Institution, Kind, Quote, Reason};
 use rust_decimal::Decimal;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -113,12 +113,12 @@ impl Rules {
         Freshness { fresh_until: later(due, self.stale_after), expires_at: later(due, self.expire_after) }
     }
 
-    /// Due runs after `checked_at` and up to `until`; holidays do not count. Nobody counts further than some months.
+    /// Due runs after `checked_at` and up to `until`, at most so many; holidays do not count.
     #[must_use]
-    pub fn missed(&self, checked_at: Timestamp, until: Timestamp) -> u32 {
+    pub fn missed(&self, checked_at: Timestamp, until: Timestamp, most: u32) -> u32 {
         let mut due = self.schedule.due_after(checked_at, &self.calendar);
         let mut missed = 0;
-        while due <= until && missed < MOST_MISSED {
+        while due <= until && missed < most {
             missed += 1;
             due = self.schedule.due_after(due, &self.calendar);
         }
@@ -146,7 +146,7 @@ pub fn published_on(board: &[&Kept], stated: Date) -> Date {
     board.iter().map(|kept| clock::day(kept.fetched_at)).max().map_or(stated, |came| came.max(stated))
 }
 
-/// Nobody asks whether it was more.
+/// Of some months; nobody asks whether it was more.
 const MOST_MISSED: u32 = 10_000;
 
 /// Why a source is not asked.
@@ -335,27 +335,40 @@ impl FeedState {
 
     /// Counts anew what did not come: after every run, and after a start.
     pub fn count_missed(&mut self, now: Timestamp) {
-        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
-        let kept = || asked().flat_map(|source| source.kept.values());
-        let attempted = asked().filter_map(|source| source.last.as_ref()).map(|last| last.at).max();
+        self.missed = self.missed_runs(now, MOST_MISSED);
+        self.missed_publishes = self.missed_boards(now);
+    }
+
+    /// Due runs since the last good answer that brought nothing, up to `most`; those of holidays do not count.
+    #[must_use]
+    pub fn missed_runs(&self, now: Timestamp, most: u32) -> u32 {
+        let attempted = self.asked().filter_map(|source| source.last.as_ref()).map(|last| last.at).max();
         // A run that is due at this moment may be under way.
         let overdue =
             now.saturating_sub(SignedDuration::try_from(self.rules.stale_after).unwrap_or_default());
         let until = attempted.max(overdue.ok()).unwrap_or(now).min(now);
-        let checked = kept().map(|kept| kept.checked_at).max();
-        self.missed = checked.map_or(0, |checked| self.rules.missed(checked, until));
-        let dated: Vec<&Kept> = kept().filter(|kept| kept.as_of.day().is_some()).collect();
+        let checked = self.asked().flat_map(|source| source.kept.values()).map(|kept| kept.checked_at).max();
+        checked.map_or(0, |checked| self.rules.missed(checked, until, most))
+    }
+
+    /// Days since that of the newest board on which a new one was due and did not come.
+    #[must_use]
+    pub fn missed_boards(&self, now: Timestamp) -> u32 {
+        let kept = self.asked().flat_map(|source| source.kept.values());
+        let dated: Vec<&Kept> = kept.filter(|kept| kept.as_of.day().is_some()).collect();
         let day = dated.iter().filter_map(|kept| kept.as_of.day()).max();
-        self.missed_publishes = day
-            .filter(|_| judge::is_daily(self.feed.kind))
-            .map_or(0, |day| self.rules.missed_publishes(published_on(&dated, day), now));
+        day.filter(|_| judge::is_daily(self.feed.kind))
+            .map_or(0, |day| self.rules.missed_publishes(published_on(&dated, day), now))
+    }
+
+    fn asked(&self) -> impl Iterator<Item = &SourceState> {
+        self.sources.iter().filter(|source| source.standing == Standing::On)
     }
 
     /// The candidate for a figure, where one waits.
     #[must_use]
     pub fn held(&self, key: &str) -> Option<&Held> {
-        let asked = || self.sources.iter().filter(|source| source.standing == Standing::On);
-        asked().find_map(|source| source.held.get(key)).filter(|held| !held.refused)
+        self.asked().find_map(|source| source.held.get(key)).filter(|held| !held.refused)
     }
 
     /// What is served of this feed at `now`.
@@ -491,6 +504,8 @@ pub struct Snapshot {
     pub recorded: bool,
     /// Number of the publish.
     pub version: i64,
+    /// Its instant.
+    pub at: Timestamp,
     /// Middle rates of the reference bank that have not expired.
     pub reference: HashMap<String, Decimal>,
 }
@@ -509,6 +524,7 @@ impl Snapshot {
             editions: BTreeMap::new(),
             recorded: false,
             version: 0,
+            at: Timestamp::UNIX_EPOCH,
             reference,
         }
     }
@@ -540,9 +556,12 @@ pub struct Board {
     states: BTreeMap<usize, Arc<FeedState>>,
     published: BTreeMap<String, Published>,
     version: i64,
+    /// When the run before this one published last.
+    published_before: Option<Timestamp>,
     /// Tasks that shutdown waits for.
     tracker: TaskTracker,
     shared: Shared,
+    versions: watch::Sender<i64>,
 }
 
 impl Board {
@@ -559,6 +578,7 @@ impl Board {
     ) -> Result<Self, StartError> {
         let published: BTreeMap<String, Published> = store.documents().await?.into_iter().collect();
         let version = published.values().map(|published| published.version).max().unwrap_or(0);
+        let published_before = published.values().map(|published| published.generated_at).max();
         let mut board = Self {
             clock,
             store,
@@ -566,7 +586,9 @@ impl Board {
             states: states.into_iter().map(|state| (position(state.feed.id), state)).collect(),
             published,
             version,
+            published_before,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
+            versions: watch::Sender::new(version),
             tracker,
         };
         if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
@@ -576,6 +598,18 @@ impl Board {
     #[must_use]
     pub fn shared(&self) -> Shared {
         Arc::clone(&self.shared)
+    }
+
+    /// The number of the newest publish that changed something, for those who want to know when there is one.
+    #[must_use]
+    pub fn versions(&self) -> watch::Receiver<i64> {
+        self.versions.subscribe()
+    }
+
+    /// When the run before this one published last; `None`: there was none.
+    #[must_use]
+    pub const fn published_before(&self) -> Option<Timestamp> {
+        self.published_before
     }
 
     /// Publishes whenever a feed was refreshed or a status passes, until `stop`.
@@ -673,8 +707,9 @@ impl Board {
         }
         let reference = Snapshot::reference(&feeds);
         let version = self.version;
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, reference };
+        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at: now, reference };
         self.shared.store(Arc::new(snapshot));
+        self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
         true
     }
 }

@@ -19,8 +19,10 @@ use toml::Value;
 use url::Url;
 
 use crate::{
+    events::What,
     schedule::{Calendar, Schedule},
     store::{Backups, OnCorrupt},
+    webhook::Key,
 };
 pub use console::Console;
 use layers::Layers;
@@ -115,13 +117,17 @@ pub struct Config {
     pub inputs: Inputs,
     /// The operator's changes that are in it.
     pub console: Console,
+    /// Files besides the operator's own that it was read from: secrets, certificates.
+    pub files: Vec<PathBuf>,
     marks: BTreeMap<String, u64>,
+    /// Who is told of events; `None`: nobody.
+    pub webhook: Option<Webhook>,
     /// Effective values with their origin, for `check`.
     pub effective: Vec<(String, Value, Origin)>,
 }
 
 /// Secrets of the service itself, which no adapter sees.
-const OWN_SECRETS: &[&str] = &["admin_token"];
+const OWN_SECRETS: &[&str] = &["admin_token", "webhook_key"];
 
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -238,7 +244,7 @@ impl Store {
 }
 
 /// `[fetch]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Who we say that we are.
@@ -247,6 +253,31 @@ pub struct Fetch {
     /// `None`: straight.
     #[serde(deserialize_with = "optional_url")]
     pub proxy: Option<Url>,
+}
+
+/// `[webhook]` with an address, and `secrets.webhook_key`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where events are posted.
+    pub url: Url,
+    /// What signs them.
+    pub key: Key,
+    /// Which are.
+    pub events: Vec<What>,
+    /// An address on the operator's own network.
+    pub allow_private: bool,
+    /// Deadline of one delivery.
+    pub timeout: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhook {
+    #[serde(deserialize_with = "optional_url")]
+    url: Option<Url>,
+    events: Vec<What>,
+    allow_private: bool,
+    timeout: Span,
 }
 
 /// `[judge]`
@@ -291,7 +322,7 @@ pub struct Feed {
 }
 
 /// `[feeds.<provider>.<kind>.sources.<source>]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Whether it is asked at all.
@@ -306,6 +337,26 @@ pub struct Source {
     pub ca_file: Option<PathBuf>,
     /// An address on the operator's own network.
     pub allow_private: bool,
+}
+
+// Addresses and headers may hold credentials, which no debug print of a configuration shows.
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = self.proxy.as_ref().map(shown);
+        f.debug_struct("Fetch").field("user_agent", &self.user_agent).field("proxy", &proxy).finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("enabled", &self.enabled)
+            .field("url", &shown(&self.url))
+            .field("headers", &self.headers.keys())
+            .field("ca_file", &self.ca_file)
+            .field("allow_private", &self.allow_private)
+            .finish()
+    }
 }
 
 /// `[widgets]`: what each shows where the page that embeds it does not say.
@@ -395,6 +446,7 @@ struct Raw {
     widgets: Widgets,
     #[serde(default)]
     presets: BTreeMap<String, RawPreset>,
+    webhook: RawWebhook,
     secrets: BTreeMap<String, String>,
     admin: RawAdmin,
 }
@@ -473,12 +525,14 @@ impl Config {
     pub fn sensitive(&self) -> Vec<String> {
         let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
         words.extend(self.admin.token.iter().map(|token| token.expose().to_owned()));
+        words.extend(self.webhook.iter().flat_map(|webhook| webhook.key.texts()).map(str::to_owned));
         let mut address = |url: &Url| {
             words.push(url.username().to_owned());
             words.extend(url.password().map(str::to_owned));
             words.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
         };
         self.fetch.proxy.iter().for_each(&mut address);
+        self.webhook.iter().for_each(|webhook| address(&webhook.url));
         let sources = || self.feeds.values().flat_map(|feed| feed.sources.values());
         sources().for_each(|source| address(&source.url));
         words.extend(
@@ -557,6 +611,7 @@ impl Inputs {
         if let Some(path) = overrides_file(place.unwrap_or_default(), store.unwrap_or_default()) {
             console.read(&path)?;
         }
+        self.check(text.as_deref(), &console)?;
         self.finish(first, console, text)
     }
 
@@ -575,6 +630,7 @@ impl Inputs {
                 path.display()
             )));
         }
+        self.check(text.as_deref(), &console)?;
         self.finish(self.layers(text.as_deref())?, console, text)
     }
 
@@ -597,6 +653,14 @@ impl Inputs {
     fn layers(&self, text: Option<&str>) -> Result<Layers, ConfigError> {
         layered(self.file.as_deref().zip(text), &self.environment, &self.overrides)
             .map_err(ConfigError::a_line_each)
+    }
+
+    /// What stands below the operator's changes must be right as well, though it may not be in force.
+    fn check(&self, text: Option<&str>, console: &Console) -> Result<(), ConfigError> {
+        if *console == Console::default() {
+            return Ok(());
+        }
+        self.layers(text)?.finish().map_err(ConfigError::a_line_each).map(drop)
     }
 
     fn finish(
@@ -626,6 +690,14 @@ fn overrides_file(place: &str, store: &str) -> Option<PathBuf> {
     }
 }
 
+/// Names of the sockets that this process was started with (`LISTEN_FDNAMES`), in their order.
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn socket_names() -> Vec<String> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    names.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
 /// How to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
@@ -646,6 +718,18 @@ pub fn log_settings() -> LogSettings {
     }
 }
 
+/// Variables that are ours by name and that nothing reads: a section and its key are separated by two underscores.
+#[must_use]
+pub fn stray_environment() -> Vec<String> {
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("BANGGIA_") && !name.contains("__"));
+    ours.filter(|name| !VARIABLES.contains(&name.as_str())).collect()
+}
+
+/// Variables beside those of the configuration.
+pub const VARIABLES: &[&str] = &["BANGGIA_CONFIG", "BANGGIA_LOG", "BANGGIA_LOG_FORMAT"];
+
 /// The same, of given texts.
 ///
 /// # Errors
@@ -655,8 +739,14 @@ pub fn assemble(
     environment: &[(String, String)],
     overrides: &Overrides,
 ) -> Result<Config, ConfigError> {
-    let layers = layered(file, environment, overrides).map_err(ConfigError::a_line_each)?;
-    layers.finish().map_err(ConfigError::a_line_each)
+    let inputs = Inputs {
+        file: file.map(|(path, _)| path.to_owned()),
+        text: None,
+        environment: environment.to_vec(),
+        overrides: overrides.clone(),
+    };
+    let text = file.map(|(_, text)| text.to_owned());
+    inputs.finish(inputs.layers(text.as_deref())?, Console::default(), text)
 }
 
 fn layered(
@@ -665,10 +755,11 @@ fn layered(
     overrides: &Overrides,
 ) -> Result<Layers, ConfigError> {
     let mut layers = Layers::defaults()?;
+    let mut problems = Vec::new();
     if let Some((path, text)) = file {
-        layers.file(path, text)?;
+        problems.extend(layers.file(path, text).err().map(|error| error.0).unwrap_or_default());
     }
-    layers.environment(environment)?;
+    problems.extend(layers.environment(environment).err().map(|error| error.0).unwrap_or_default());
     for (option, key, value) in [
         ("--listen", "server.listen", &overrides.listen),
         ("--ops-listen", "server.ops_listen", &overrides.ops_listen),
@@ -678,6 +769,7 @@ fn layered(
             layers.set(key, Value::String(value.clone()), Origin::CommandLine(option));
         }
     }
+    layers.problems = problems;
     Ok(layers)
 }
 
@@ -862,6 +954,84 @@ mod tests {
         assert_eq!(config.server.listen.port(), 2);
         let printed = format!("{:?}", config.effective);
         assert!(!printed.contains("abc") && !printed.contains("\"k\""), "{printed}");
+    }
+
+    #[test]
+    fn a_webhook_needs_an_address_that_may_be_asked_and_a_key_that_nobody_guesses() {
+        let key = "webhook_key = \"a text of at least 24 bytes\"";
+        let cases = [
+            ("url = \"https://example.vn/hook\"", "", "f:2: webhook.url: ", "BANGGIA_SECRETS__WEBHOOK_KEY"),
+            ("url = \"http://example.vn/hook\"", key, "f:2: webhook.url: ", "allow_private = true"),
+            ("url = \"https://127.0.0.1/hook\"", key, "f:2: webhook.url: ", "127.0.0.1 is not public"),
+            ("url = \"https://0x7f.1/hook\"", key, "f:2: webhook.url: ", "127.0.0.1 is not public"),
+            ("url = \"example.vn/hook\"", key, "f:2: webhook.url: ", "is not a URL"),
+            (
+                "events = [\"feed.late\"]",
+                key,
+                "f:2: webhook.events",
+                "feed.stale, feed.recovered, quote.held",
+            ),
+            ("timeout = \"0s\"", key, "f:2: webhook.timeout: ", "1s"),
+            ("", "webhook_key = \"23 bytes are too little\"", "f:4: secrets.webhook_key: ", "24 bytes"),
+            (
+                "",
+                "webhook_key = \"whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM=\"",
+                "f:4: secrets.webhook_key: ",
+                "23 bytes;",
+            ),
+            (
+                "",
+                "webhook_key = \"whsec_(MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0)\"",
+                "f:4: secrets.webhook_key: ",
+                "base64",
+            ),
+        ];
+        for (webhook, key, start, part) in cases {
+            let text = format!("[webhook]\n{webhook}\n[secrets]\n{key}\n");
+            let problem =
+                assemble(Some((Path::new("f"), &text)), &[], &Overrides::default()).unwrap_err().to_string();
+            assert!(problem.starts_with(start) && problem.contains(part), "{text}\n{problem}");
+            assert!(!problem.contains("MTIz") && !problem.contains("too little"), "{problem}");
+        }
+        assert!(read("").unwrap().webhook.is_none());
+        assert!(read(&format!("[secrets]\n{key}")).unwrap().webhook.is_none(), "a key alone tells nobody");
+
+        let url = "https://ops:pass@example.vn/hook/T0K3N?a=b4b4";
+        let text = format!(
+            "[webhook]\nurl = \"{url}\"\n[secrets]\nwebhook_key = \"whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0\""
+        );
+        let config = read(&text).unwrap();
+        let webhook = config.webhook.as_ref().unwrap();
+        assert_eq!((webhook.url.as_str(), &webhook.events[..]), (url, &What::ALL[..]));
+        assert_eq!((webhook.timeout, webhook.allow_private), (Span(Duration::from_secs(10)), false));
+        let shown = format!("{:?} {:?} {:?}", config.effective, config.secrets, webhook.key);
+        for word in ["pass", "T0K3N", "b4b4", "MTIz"] {
+            assert!(!shown.contains(word), "{shown}");
+        }
+        assert!(shown.contains("https://example.vn/redacted"), "{shown}");
+        let sensitive = config.sensitive();
+        for word in
+            ["pass", "b4b4", "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0", "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0"]
+        {
+            assert!(sensitive.iter().any(|known| known == word), "{word}: {sensitive:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_service_comes_from_a_file_too_and_no_adapter_sees_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "a text of at least 24 bytes\n").unwrap();
+        let environment = [
+            ("BANGGIA_WEBHOOK__URL".to_owned(), "https://example.vn/hook".to_owned()),
+            ("BANGGIA_WEBHOOK__EVENTS".to_owned(), "feed.stale,quote.held".to_owned()),
+            ("BANGGIA_SECRETS__WEBHOOK_KEY_FILE".to_owned(), file.display().to_string()),
+        ];
+        let config = assemble(None, &environment, &Overrides::default()).unwrap();
+        let webhook = config.webhook.unwrap();
+        assert_eq!(webhook.events, [What::Stale, What::Held]);
+        assert_eq!(webhook.key, "a text of at least 24 bytes".parse().unwrap());
+        assert_eq!(config.secrets.get("webhook_key"), None);
     }
 
     #[test]

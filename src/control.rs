@@ -30,6 +30,7 @@ use crate::{
     refresh::{Order, Reins, RunEnd, Shop, Terms, Worker},
     schedule::Bells,
     store::{Act, StoreError},
+    webhook::Webhook,
 };
 
 /// First fetches are this far apart, and the last one still starts within two seconds.
@@ -154,6 +155,7 @@ enum Visit {
 /// What the operator can do.
 pub struct Control {
     shop: Arc<Shop>,
+    webhook: Webhook,
     front: Shown,
     bells: Arc<Bells>,
     hands: Mutex<BTreeMap<&'static str, Hand>>,
@@ -164,7 +166,7 @@ pub struct Control {
     /// Whoever changes something holds it.
     changing: tokio::sync::Mutex<()>,
     stop_working: CancellationToken,
-    tracker: TaskTracker,
+    renders: TaskTracker,
 }
 
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -179,14 +181,17 @@ impl Control {
     pub async fn new(
         config: Config,
         shop: Arc<Shop>,
+        webhook: Webhook,
         front: Shown,
         stop_working: CancellationToken,
-        tracker: TaskTracker,
+        renders: TaskTracker,
     ) -> Result<Arc<Self>, StoreError> {
         let acts = shop.store.acts(ACTS).await?.into();
         let last = Reload { at: shop.clock.now(), result: Ok(Vec::new()) };
+        shop.metrics.reloaded(true, last.at);
         Ok(Arc::new(Self {
             shop,
+            webhook,
             front,
             bells: Arc::default(),
             hands: Mutex::default(),
@@ -196,7 +201,7 @@ impl Control {
             last: ArcSwap::from_pointee(last),
             changing: tokio::sync::Mutex::default(),
             stop_working,
-            tracker,
+            renders,
         }))
     }
 
@@ -221,6 +226,12 @@ impl Control {
     #[must_use]
     pub const fn shop(&self) -> &Arc<Shop> {
         &self.shop
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub const fn webhook(&self) -> &Webhook {
+        &self.webhook
     }
 
     /// The configuration in force.
@@ -261,6 +272,8 @@ impl Control {
             Err(error) => Err(error.into()),
         };
         let now = self.shop.clock.now();
+        self.shop.metrics.reloaded(result.is_ok(), now);
+        self.last.store(Arc::new(Reload { at: now, result: result.clone() }));
         let file = current.inputs.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
         match &result {
             Ok(changes) if changes.is_empty() => {
@@ -282,7 +295,6 @@ impl Control {
                 self.note(via, "reload", &file, None, None, &why).await;
             }
         }
-        self.last.store(Arc::new(Reload { at: now, result: result.clone() }));
         result
     }
 
@@ -429,7 +441,7 @@ impl Control {
                     visits.insert(id, Visit::Running(end.clone()));
                     let this = Arc::clone(self);
                     // On a task of its own: whoever asked may go away.
-                    self.tracker.spawn(async move {
+                    self.shop.tracker.spawn(async move {
                         let end = this.order(id, Order::Ask).await;
                         lock(&this.visits).insert(id, Visit::Ended(Instant::now()));
                         let outcome = match &end {
@@ -552,6 +564,7 @@ impl Control {
         if is_of(&["server.", "widgets.", "presets."]) {
             self.renew_front(&new);
         }
+        self.webhook.configure(&new);
         let new = Arc::new(new);
         self.current.store(Arc::clone(&new));
         let mut told = Vec::new();
@@ -604,11 +617,6 @@ impl Control {
 
     fn start_worker(&self, config: &Config, state: FeedState, first: Option<Duration>) {
         let Some(tuning) = app::tuning(config, state.feed, self.shop.fetcher.is_replay()) else { return };
-        for source in &state.sources {
-            if let Some(at) = source.kept.values().map(|kept| kept.checked_at).max() {
-                self.shop.metrics.succeeded(state.feed.id, source.source.id, at);
-            }
-        }
         let (feed, bell) = (state.feed.id, Arc::new(Notify::new()));
         self.hang(feed, &tuning, &bell);
         let (worker, reins) = Worker::new(Arc::clone(&self.shop), tuning, state, Arc::clone(&bell));
@@ -629,7 +637,7 @@ impl Control {
     /// Connections stay; from their next request on they are answered under the new configuration.
     fn renew_front(&self, config: &Config) {
         let Some(site) = self.front.load().quick.clone() else { return };
-        let site: Arc<Site> = Arc::new(site.renewed(config, self.tracker.clone()));
+        let site: Arc<Site> = Arc::new(site.renewed(config, self.renders.clone()));
         let api = http::api::routes().split_for_parts().0;
         self.front.store(Arc::new(Front::public(api, &site)));
     }

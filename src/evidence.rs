@@ -118,7 +118,7 @@ impl Evidence {
             match evidence.write(note, &body, now) {
                 Ok(Some(file)) => {
                     evidence.complained.store(false, Ordering::Relaxed);
-                    tracing::info!(feed, source, file = %file.display(), "the answer is kept");
+                    tracing::debug!(feed, source, file = %file.display(), "the answer is kept");
                 }
                 Ok(None) => {}
                 Err(error) => evidence.complain(&error),

@@ -3,6 +3,8 @@
 //! what the bytes mean is for the parsers.
 
 pub mod blocked;
+mod laps;
+pub mod post;
 
 use std::{
     collections::HashMap,
@@ -12,7 +14,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,7 +24,7 @@ use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use providers::{Method, Request};
 use reqwest::{
-    Client, Proxy, Response, StatusCode,
+    Client, ClientBuilder, Proxy, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
@@ -35,9 +37,10 @@ use url::{Host, Url};
 use crate::{
     clock::{self, Clock},
     config,
-    metrics::Metrics,
+    metrics::{Metrics, Phase},
     replay::Replay,
 };
+use laps::Laps;
 
 /// Bytes that a source may send.
 const MAX_WIRE: usize = 2 << 20;
@@ -242,6 +245,36 @@ pub struct Target<'a> {
     pub run: usize,
     /// Whether a passing failure may be retried at once; not while the source keeps failing.
     pub retry: bool,
+    /// What came, for the log.
+    pub seen: &'a Seen,
+}
+
+/// What a source sent in one attempt, whatever became of it.
+#[derive(Debug, Default)]
+pub struct Seen {
+    status: AtomicU16,
+    bytes: AtomicUsize,
+}
+
+impl Seen {
+    /// The status of the last answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        Some(self.status.load(Ordering::Relaxed)).filter(|status| *status > 0)
+    }
+
+    /// An answer that came over no wire.
+    fn of_memory(&self, exchange: &Exchange) {
+        if let Exchange::Body(body) = exchange {
+            self.bytes.fetch_add(body.bytes.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of all bodies, as they came over the wire.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// Live sources or recordings.
@@ -282,8 +315,12 @@ impl Fetcher {
     ) -> Result<Exchange, Outcome> {
         match self {
             Self::Live(live) => live.fetch(target, request, known).await,
-            Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body),
-            Self::Simulated(transport) => transport.answer(target, request, known),
+            Self::Replay(replay) => replay.answer(target, request).map(Exchange::Body).inspect(|exchange| {
+                target.seen.of_memory(exchange);
+            }),
+            Self::Simulated(transport) => {
+                transport.answer(target, request, known).inspect(|exchange| target.seen.of_memory(exchange))
+            }
         }
     }
 
@@ -305,7 +342,7 @@ pub struct Live {
     /// One answer is unpacked at a time: a decoder's window alone may be of megabytes.
     unpacking: Semaphore,
     /// One client a source: trust, proxy and the guard on addresses are the source's own.
-    clients: Mutex<HashMap<String, Client>>,
+    clients: Mutex<HashMap<String, (Client, Laps)>>,
     /// One request at a time per host.
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
@@ -356,7 +393,7 @@ impl Live {
         if !target.config.allow_private {
             refuse_private_literal(&request.url)?;
         }
-        let client = self.client(target)?;
+        let (client, laps) = self.client(target)?;
         let host = request.url.host_str().unwrap_or_default().to_owned();
         let gate = Arc::clone(
             self.hosts
@@ -369,7 +406,7 @@ impl Live {
         loop {
             // The gate is never closed, so a permit always comes.
             let permit = gate.acquire().await;
-            let result = self.once(&client, target, request, known).await;
+            let result = self.once((&client, &laps), target, request, known).await;
             drop(permit);
             match result {
                 Err(outcome) if target.retry && tries < RETRIES && outcome.is_passing() => {
@@ -387,44 +424,28 @@ impl Live {
         }
     }
 
-    fn client(&self, target: Target<'_>) -> Result<Client, Outcome> {
+    fn client(&self, target: Target<'_>) -> Result<(Client, Laps), Outcome> {
         let key = format!("{}.{}", target.feed, target.source);
         let config = self.config.load();
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let mut builder = Client::builder()
-            .user_agent(&config.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(Duration::from_secs(15))
-            .http1_only()
-            .tls_info(true)
-            .no_proxy()
-            .dns_resolver(Guard {
-                names: Arc::clone(&self.names),
-                allow_private: target.config.allow_private,
-                proxy: config.proxy.as_ref().and_then(|proxy| proxy.host_str().map(str::to_owned)),
-            });
-        if let Some(proxy) = &config.proxy {
-            builder =
-                builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?);
-        }
+        let laps = Laps::default();
+        let (names, allow_private) = (Arc::clone(&self.names), target.config.allow_private);
+        let builder = guarded(&config.user_agent, config.proxy.as_ref(), allow_private, names, &laps)?;
+        let mut builder = builder.connector_layer(laps.clone());
         if let Some(path) = &target.config.ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
         }
-        let client = builder.build().map_err(|error| {
-            Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
-        })?;
-        clients.insert(key, client.clone());
-        Ok(client)
+        let client = build(builder)?;
+        clients.insert(key, (client.clone(), laps.clone()));
+        Ok((client, laps))
     }
 
     async fn once(
         &self,
-        client: &Client,
+        (client, laps): (&Client, &Laps),
         target: Target<'_>,
         request: &Request,
         known: Option<&Validators>,
@@ -440,7 +461,12 @@ impl Live {
                 .body(request.form.clone()),
         };
         builder = builder.headers(headers(target, request, known));
-        let response = match timeout_at(deadline, builder.send()).await {
+        laps.begin();
+        let sent = timeout_at(deadline, builder.send()).await;
+        for (phase, took) in laps.end() {
+            self.metrics.took(target.feed, phase, took);
+        }
+        let response = match sent {
             Err(_) => return Err(Outcome::Timeout(target.timeout)),
             Ok(Err(error)) => {
                 let outcome = classify(error, host, target.timeout);
@@ -461,6 +487,7 @@ impl Live {
             return Err(Outcome::TooLarge("32 kB of headers"));
         }
         let status = response.status();
+        target.seen.status.store(status.as_u16(), Ordering::Relaxed);
         if status == StatusCode::NOT_MODIFIED && known.is_some_and(|known| !known.is_empty()) {
             return Ok(Exchange::NotModified);
         }
@@ -470,7 +497,10 @@ impl Live {
             return Err(by.map_or(Outcome::Status(status), |by| Outcome::Blocked { status, by }));
         }
         let meta = response.headers().clone();
-        let wire = read_capped(response, deadline, target.timeout).await?;
+        let began = Instant::now();
+        let wire = read_capped(response, deadline, target.timeout, target.seen).await;
+        self.metrics.took(target.feed, Phase::Body, began.elapsed());
+        let wire = wire?;
         let codings: Vec<HeaderValue> = meta.get_all(header::CONTENT_ENCODING).iter().cloned().collect();
         let bytes = if codings.is_empty() {
             wire
@@ -542,6 +572,44 @@ impl Live {
     }
 }
 
+/// A client that goes nowhere but where it is sent: no redirects, no proxy but the operator's, no address that is not
+/// public unless that is allowed. Literal addresses are looked at before it is asked ([`refuse_private_literal`]).
+fn guarded(
+    user_agent: &str,
+    proxy: Option<&Url>,
+    allow_private: bool,
+    names: Arc<dyn Names>,
+    laps: &Laps,
+) -> Result<ClientBuilder, Outcome> {
+    let builder = Client::builder()
+        .user_agent(user_agent)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(1)
+        .pool_idle_timeout(Duration::from_secs(15))
+        .http1_only()
+        .tls_info(true)
+        .no_proxy()
+        .dns_resolver(Guard {
+            names,
+            laps: laps.clone(),
+            allow_private,
+            proxy: proxy.and_then(|proxy| proxy.host_str().map(str::to_owned)),
+        });
+    match proxy {
+        None => Ok(builder),
+        Some(proxy) => {
+            Ok(builder.proxy(Proxy::all(proxy.clone()).map_err(|error| Outcome::Setup(chain(&error)))?))
+        }
+    }
+}
+
+fn build(builder: ClientBuilder) -> Result<Client, Outcome> {
+    builder.build().map_err(|error| {
+        Outcome::Setup(format!("{} (is the package ca-certificates installed?)", chain(&error)))
+    })
+}
+
 fn headers(target: Target<'_>, request: &Request, known: Option<&Validators>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -574,7 +642,7 @@ fn full_jitter(tries: u32) -> Duration {
 }
 
 /// A number that differs at every call: the standard library's own seed for hash maps.
-fn dice() -> u64 {
+pub(crate) fn dice() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
@@ -583,6 +651,7 @@ async fn read_capped(
     mut response: Response,
     deadline: Instant,
     timeout: Duration,
+    seen: &Seen,
 ) -> Result<Vec<u8>, Outcome> {
     if response.content_length().is_some_and(|length| length > MAX_WIRE as u64) {
         return Err(Outcome::TooLarge("2 MB"));
@@ -607,6 +676,7 @@ async fn read_capped(
                     return Err(Outcome::TooLarge("2 MB"));
                 }
                 wire.extend_from_slice(&chunk);
+                seen.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
             }
         }
         if Instant::now() >= window.0 {
@@ -773,7 +843,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
 
 /// Literal addresses never reach a resolver, so they are looked at here. `url` has already read the exotic
 /// spellings (`0x7f.1`, `2130706433`) as the addresses that they are.
-fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
+pub(crate) fn refuse_private_literal(url: &Url) -> Result<(), Outcome> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -810,6 +880,7 @@ impl Names for SystemNames {
 /// Resolves names and refuses a name if any of its addresses is private: the connection would take any of them.
 struct Guard {
     names: Arc<dyn Names>,
+    laps: Laps,
     allow_private: bool,
     proxy: Option<String>,
 }
@@ -818,8 +889,11 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allow_private || self.proxy.as_deref() == Some(name.as_str());
         let answer = self.names.addresses(name.as_str().to_owned());
+        let laps = self.laps.clone();
         Box::pin(async move {
+            let lap = laps.name();
             let addresses = tokio::time::timeout(NAME_TIMEOUT, answer).await.map_err(|_| Refused::Unknown)?;
+            drop(lap);
             let addresses = addresses.map_err(|_| Refused::Unknown)?;
             match addresses.iter().find(|address| !allowed && !is_public(**address)) {
                 Some(private) => Err(Refused::Private(*private).into()),

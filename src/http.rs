@@ -19,7 +19,13 @@ mod wanted;
 mod widget;
 mod wire;
 
-use std::{collections::BTreeMap, net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -86,6 +92,8 @@ pub struct Site {
     pub derived: Derived,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// The service is about to stop: whoever sends it requests should send them elsewhere.
+    pub draining: AtomicBool,
     pages: Pages,
 }
 
@@ -117,6 +125,7 @@ impl Site {
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
             metrics,
+            draining: AtomicBool::new(false),
             pages: Pages::default(),
         }
     }

@@ -43,6 +43,14 @@ pub struct Judgement {
     pub trail: Vec<Trail>,
 }
 
+impl Judgement {
+    /// How many rows of the answer are not served: refused by their reader or a rule, or held.
+    #[must_use]
+    pub fn outliers(&self, sheet: &Sheet) -> usize {
+        (sheet.quotes.len() + sheet.refused.len()).saturating_sub(self.accepted.len())
+    }
+}
+
 /// One rule's finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trail {

@@ -12,6 +12,7 @@
 //! Whatever fails on the way leaves the snapshot as it was: the last good value with its true age is served.
 
 pub mod app;
+pub mod backfill;
 pub mod board;
 pub mod cli;
 pub mod clock;
@@ -19,9 +20,11 @@ pub mod config;
 pub mod control;
 pub mod convert;
 pub mod document;
+pub mod events;
 pub mod evidence;
 pub mod fetch;
 pub mod filter;
+pub mod host;
 pub mod http;
 pub mod judge;
 pub mod metrics;
@@ -29,4 +32,6 @@ pub mod refresh;
 pub mod replay;
 pub mod schedule;
 pub mod store;
+pub mod watch;
+pub mod webhook;
 pub mod widget;

@@ -28,17 +28,17 @@ use crate::{
     clock::{Clock, Watch, later, rfc3339},
     config,
     evidence::{Evidence, Note},
-    fetch::{self, Body, Exchange, Fetcher, Outcome, Target, Validators},
+    fetch::{self, Body, Exchange, Fetcher, Outcome, Seen, Target, Validators},
     judge::{
         self, Before, Case, Judgement, Verdict,
         hold::{self, Held, Peer},
     },
-    metrics::Metrics,
+    metrics::{Metrics, Phase},
     store::{Answer as Write, Attempt, Kept, Store},
 };
 
 /// A source may lead on, but not in circles.
-const MAX_HOPS: usize = 3;
+pub(crate) const MAX_HOPS: usize = 3;
 /// Parsing takes microseconds; what takes seconds is an attack.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serving does not wait longer than this for the disk.
@@ -46,7 +46,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// Six hours after it was last read in full, a source is asked without conditions: caches can be wrong for ever.
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 /// No source is left alone for longer: the most that `Retry-After` is honoured for.
-const LONGEST_WAIT: Duration = Duration::from_hours(6);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(6);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// Seconds by which a machine's clock does not move by itself.
@@ -214,6 +214,27 @@ pub enum Gave {
     Unchanged,
 }
 
+impl Gave {
+    /// Rows that were refused, and rows that wait.
+    fn outliers(&self) -> (usize, usize) {
+        match self {
+            Self::Unchanged => (0, 0),
+            Self::Sheet(sheet, judgement, _) => {
+                let held = judgement.held.len();
+                (judgement.outliers(sheet).saturating_sub(held), held)
+            }
+        }
+    }
+
+    /// Why the first row that waits does.
+    fn why_held(&self) -> Option<&Reason> {
+        match self {
+            Self::Unchanged => None,
+            Self::Sheet(_, judgement, _) => judgement.held.iter().find_map(|held| held.reasons.first()),
+        }
+    }
+}
+
 /// Why one source gave nothing.
 pub enum Trouble {
     /// No answer.
@@ -288,7 +309,6 @@ impl Worker {
         if first.is_none() {
             self.shop.first_round.done(true);
         }
-        self.tell();
         // What others quoted when this feed was last good: at the start nobody has moved yet.
         self.drop_anchor(&self.keys(), true);
         let mut wake = first.map(|wait| tokio::time::Instant::now() + wait);
@@ -374,7 +394,6 @@ impl Worker {
             self.state.failure = Some(board::paused());
         }
         self.state.count_missed(self.shop.clock.now());
-        self.tell();
         let news = News::State(Arc::new(self.state.clone()));
         self.shop.board.send(Update { news, answer }).await.is_ok()
     }
@@ -383,7 +402,7 @@ impl Worker {
     fn take_tuning(&mut self) -> bool {
         let tuning = Arc::clone(&self.tuning.borrow_and_update());
         let now = self.shop.clock.now();
-        for source in self.state.sources.iter() {
+        for source in &self.state.sources {
             let id = source.source.id;
             if tuning.config.sources.get(id) != self.config.sources.get(id) {
                 // Another address, or other headers: what was learnt of the old ones says nothing of these.
@@ -407,14 +426,6 @@ impl Worker {
         for memory in self.memory.values_mut().filter(|memory| !memory.asked_to_wait) {
             memory.not_before = None;
         }
-    }
-
-    /// What monitoring shows of the feed between runs.
-    fn tell(&self) {
-        let waiting = self.state.sources.iter().flat_map(|source| source.held.values());
-        let feed = self.state.feed.id;
-        self.shop.metrics.holds(feed, waiting.filter(|held| !held.refused).count());
-        self.shop.metrics.missed_publishes(feed, self.state.missed_publishes);
     }
 
     /// One run; `None`: stopped in its middle.
@@ -542,19 +553,44 @@ impl Worker {
                 failures.extend(state.last.as_ref().and_then(|last| last.reason.clone()));
                 continue;
             }
-            let started = std::time::Instant::now();
-            let result = self.ask(source, at, run).await;
-            let took = started.elapsed();
-            let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let (started, seen) = (std::time::Instant::now(), Seen::default());
+            let result = self.ask(source, at, run, &seen).await;
+            let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let (status, bytes) = (seen.status(), seen.bytes());
             match result {
                 Ok(gave) => {
+                    let (refused, held) = gave.outliers();
+                    let reason = gave.why_held().map(|reason| self.shop.discreet(reason.clone()).message);
                     let (outcome, changed) = self.settle(at, gave).await;
-                    self.shop.metrics.fetched(feed, source.id, outcome, took);
-                    // What waits as a whole is no success: nothing of it is served.
-                    if outcome != "held" {
-                        self.shop.metrics.succeeded(feed, source.id, self.shop.clock.now());
+                    self.shop.metrics.fetched(feed, source.id, outcome);
+                    if held > 0 {
+                        tracing::warn!(
+                            feed,
+                            source = source.id,
+                            outcome,
+                            reason,
+                            status,
+                            bytes,
+                            ms,
+                            changed,
+                            refused,
+                            held,
+                            "fetch"
+                        );
+                    } else {
+                        tracing::info!(
+                            feed,
+                            source = source.id,
+                            outcome,
+                            status,
+                            bytes,
+                            ms,
+                            changed,
+                            refused,
+                            held,
+                            "fetch"
+                        );
                     }
-                    tracing::info!(feed, source = source.id, outcome, changed, ms, "fetch");
                     good = true;
                     if source.whole && !self.lacks() {
                         break;
@@ -562,9 +598,10 @@ impl Worker {
                 }
                 Err(trouble) => {
                     let reason = self.shop.discreet(trouble.reason());
-                    self.shop.metrics.fetched(feed, source.id, constant(&reason), took);
+                    let outcome = constant(&reason);
+                    self.shop.metrics.fetched(feed, source.id, outcome);
                     self.fail(at, source, &trouble, &reason).await;
-                    tracing::warn!(feed, source = source.id, outcome = %reason.code, reason = %reason.message, ms, "fetch");
+                    tracing::warn!(feed, source = source.id, outcome, reason = %reason.message, status, bytes, ms, changed = 0, "fetch");
                     failures.push(reason);
                 }
             }
@@ -587,7 +624,7 @@ impl Worker {
     pub async fn probe(&mut self, source: &str) -> Option<Result<Gave, Trouble>> {
         let at = self.state.sources.iter().position(|state| state.source.id == source)?;
         let source = self.state.sources.get(at)?.source;
-        Some(self.ask(source, at, 0).await)
+        Some(self.ask(source, at, 0, &Seen::default()).await)
     }
 
     /// Whether some figure is stale that another source may have: sources are in order for each figure, not for
@@ -598,7 +635,13 @@ impl Worker {
     }
 
     /// All ways of asking one source, until one gives a board.
-    async fn ask(&mut self, source: &'static Source, at: usize, run: usize) -> Result<Gave, Trouble> {
+    async fn ask(
+        &mut self,
+        source: &'static Source,
+        at: usize,
+        run: usize,
+        seen: &Seen,
+    ) -> Result<Gave, Trouble> {
         let Some(config) = self.config.sources.get(source.id).cloned() else {
             return Err(Trouble::Fetch(Outcome::Setup("the source is not configured".to_owned())));
         };
@@ -606,7 +649,7 @@ impl Worker {
         let ask = Ask { now: self.shop.clock.now(), base: &config.url, secrets: &secrets };
         let mut last = Trouble::TooManyHops;
         for request in (source.requests)(&ask) {
-            match self.follow(source, at, run, &config, request).await {
+            match self.follow(source, (at, run), &config, request, seen).await {
                 Ok(gave) => return Ok(gave),
                 Err(trouble) => {
                     let hopeless = matches!(&trouble, Trouble::Fetch(outcome) if outcome.is_about_the_host());
@@ -623,10 +666,10 @@ impl Worker {
     async fn follow(
         &mut self,
         source: &'static Source,
-        at: usize,
-        run: usize,
+        (at, run): (usize, usize),
         config: &config::Source,
         first: providers::Request,
+        seen: &Seen,
     ) -> Result<Gave, Trouble> {
         let mut request = first;
         for hop in 0..MAX_HOPS {
@@ -646,6 +689,7 @@ impl Worker {
                 timeout: self.config.timeout.0,
                 run,
                 retry: memory.failures < SINGLE_TRIES_FROM,
+                seen,
             };
             let body = match self
                 .shop
@@ -663,13 +707,15 @@ impl Worker {
                 Parsed::Follow(next) => request = next,
                 Parsed::Sheet(sheet) => {
                     let judgement = self.judge(at, &sheet);
+                    let outliers = judgement.outliers(&sheet);
+                    self.shop.metrics.outliers(self.state.feed.id, source.id, outliers);
                     if judgement.verdict == Verdict::Reject {
                         let trouble = Trouble::Judged(sheet, judgement);
                         return Err(self.witness(source, &request, &body, trouble));
                     }
                     for reason in &judgement.reasons {
                         let reason = self.shop.discreet(reason.clone());
-                        tracing::warn!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused or held");
+                        tracing::debug!(feed = self.state.feed.id, source = source.id, code = %reason.code, reason = %reason.message, "row refused or held");
                     }
                     // Only the answer to the first request can be asked for conditionally, and not while something
                     // of it waits: a 304 would confirm nothing.
@@ -682,7 +728,6 @@ impl Worker {
         Err(Trouble::TooManyHops)
     }
 
-    /// On a thread of its own, so that neither a panic nor an endless page stops anything else.
     async fn parse(
         &self,
         source: &'static Source,
@@ -691,25 +736,10 @@ impl Worker {
         body: &Arc<Body>,
     ) -> Result<Parsed, Trouble> {
         let secrets = self.shop.terms.load().secrets.clone();
-        let now = self.shop.clock.now();
-        let body = Arc::clone(body);
-        let parse = tokio::task::spawn_blocking(move || {
-            let parsed = (source.parse)(&Answer {
-                body: &body.bytes,
-                charset: body.charset.as_deref(),
-                last_modified: body.last_modified,
-                step: Some(step),
-                now,
-                base: &base,
-                secrets: &secrets,
-            });
-            parsed.map_err(|error| fetch::blocked::named(error, &body))
-        });
-        match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
-            Err(_) => Err(Trouble::ParseTimeout),
-            Ok(Err(_)) => Err(Trouble::Panic),
-            Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
-        }
+        let began = std::time::Instant::now();
+        let parsed = parse(source, base, step, Arc::clone(body), secrets, self.shop.clock.now()).await;
+        self.shop.metrics.took(self.state.feed.id, Phase::Parse, began.elapsed());
+        parsed
     }
 
     /// Keeps an answer that was not taken, beside why; gives the trouble back.
@@ -1001,6 +1031,37 @@ impl Worker {
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
         }
+    }
+}
+
+/// Reads an answer on a thread of its own, so that neither a panic nor an endless page stops anything else.
+///
+/// # Errors
+/// [`Trouble`]
+pub async fn parse(
+    source: &'static Source,
+    base: Url,
+    step: &'static str,
+    body: Arc<Body>,
+    secrets: Secrets,
+    now: Timestamp,
+) -> Result<Parsed, Trouble> {
+    let parse = tokio::task::spawn_blocking(move || {
+        let parsed = (source.parse)(&Answer {
+            body: &body.bytes,
+            charset: body.charset.as_deref(),
+            last_modified: body.last_modified,
+            step: Some(step),
+            now,
+            base: &base,
+            secrets: &secrets,
+        });
+        parsed.map_err(|error| fetch::blocked::named(error, &body))
+    });
+    match tokio::time::timeout(PARSE_TIMEOUT, parse).await {
+        Err(_) => Err(Trouble::ParseTimeout),
+        Ok(Err(_)) => Err(Trouble::Panic),
+        Ok(Ok(parsed)) => parsed.map_err(Trouble::Parse),
     }
 }
 

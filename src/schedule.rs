@@ -234,6 +234,12 @@ impl Calendar {
         self.0.extend(days);
     }
 
+    /// The last day that it knows.
+    #[must_use]
+    pub fn last(&self) -> Option<Date> {
+        self.0.last().copied()
+    }
+
     /// Whether no run of this day counts.
     #[must_use]
     pub fn is_holiday(&self, day: Date) -> bool {

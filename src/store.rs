@@ -4,9 +4,11 @@
 mod audit;
 mod backup;
 mod held;
+mod history;
 mod inspect;
 mod lock;
 mod log;
+mod past;
 mod recover;
 mod rows;
 mod write;
@@ -15,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,8 +33,10 @@ use sqlx::{
 
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
+pub use history::{Change, Mark, Page, Series};
 use inspect::{is_damage, unusable};
 use lock::Lock;
+pub use past::{Past, PastBoard};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
@@ -98,8 +102,31 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// Written by an earlier version, and not ours to bring up to date.
+    #[error(
+        "the store {file} has schema {found}, this program needs {known}: start its service with this version first"
+    )]
+    Older {
+        /// The database.
+        file: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Nothing that is kept there would last.
+    #[error("the store is in memory and keeps nothing; set store.url to sqlite:<path>")]
+    InMemory,
+    /// Past days are being read already.
+    #[error("another backfill is writing to the store {0}; wait for it, or stop it")]
+    Backfilling(PathBuf),
+    /// The service has set it aside meanwhile.
+    #[error("the store {0} was replaced while it was written to; run this again")]
+    Replaced(PathBuf),
     /// Live and recorded answers do not mix.
-    #[error("the store {file} holds {found} answers and cannot take {wanted} ones; give another --store")]
+    #[error(
+        "the store {file} holds {found} answers and cannot take {wanted} ones; give another store.url or --store"
+    )]
     Nature {
         /// The database.
         file: String,
@@ -181,9 +208,13 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0002.sql"),
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
+    include_str!("store/0005.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A store that is in use is asked for so often again.
+const LOCK_TRIES: u32 = 10;
+const LOCK_AGAIN: Duration = Duration::from_millis(50);
 /// How long an orderly stop waits for a disk that does not write.
 const LAST_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -198,7 +229,8 @@ pub struct Store {
     errors: AtomicU64,
     recovery: ArcSwapOption<Recovery>,
     closed: AtomicBool,
-    _lock: Option<Lock>,
+    /// Taken until the store is closed.
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
@@ -226,7 +258,7 @@ impl Store {
             return Ok(Self::of(pool, None, None));
         }
         let file = options.get_filename().to_owned();
-        let mut lock = Lock::take(&file)?;
+        let mut lock = take(&file).await?;
         let place = Place { file, options: options.create_if_missing(true), nature, on_corrupt };
         match place.open(lock.marked).await {
             Ok((pool, recovery)) => {
@@ -268,7 +300,7 @@ impl Store {
             errors: AtomicU64::new(0),
             recovery: ArcSwapOption::empty(),
             closed: AtomicBool::new(false),
-            _lock: lock,
+            lock: Mutex::new(lock),
         }
     }
 
@@ -435,7 +467,20 @@ impl Store {
             tracing::error!(lost, "what the store did not take is lost with this stop");
         }
         self.pool().close().await;
+        // Whoever comes after us may open it from now on.
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
+}
+
+/// Takes the lock. A backfill holds it for a moment while it brings the store up to date.
+async fn take(file: &Path) -> Result<Lock, StoreError> {
+    for _ in 0..LOCK_TRIES {
+        match Lock::take(file) {
+            Err(StoreError::InUse(_)) => tokio::time::sleep(LOCK_AGAIN).await,
+            other => return other,
+        }
+    }
+    Lock::take(file)
 }
 
 /// The database that a URL names; `None`: in memory, or no such URL.

@@ -3,7 +3,9 @@
 mod deposit;
 mod fx;
 
-use crate::{Feed, Institution, Kind, Source};
+use jiff::civil::Weekday;
+
+use crate::{Feed, Institution, Kind, Past, Source};
 
 pub(crate) const BIDV: Institution =
     Institution { id: "bidv", name: "BIDV", label: "BIDV", feeds: &[FX, DEPOSIT] };
@@ -26,6 +28,13 @@ const FX: Feed = Feed {
         whole: true,
         min_interval: None,
         requests: fx::requests,
+        // A Sunday asked for by its date has no board; what a Saturday has is not known.
+        past: Some(Past {
+            request: fx::past,
+            rests: &[Weekday::Sunday],
+            rests_on_holidays: false,
+            says_none: true,
+        }),
         parse: fx::parse,
     }],
 };
@@ -48,6 +57,7 @@ const DEPOSIT: Feed = Feed {
         whole: true,
         min_interval: None,
         requests: deposit::requests,
+        past: None,
         parse: deposit::parse,
     }],
 };

@@ -34,6 +34,7 @@ const GOLD: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: board::requests,
+            past: None,
             parse: board::parse,
         },
         Source {
@@ -45,6 +46,7 @@ const GOLD: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: xml::requests,
+            past: None,
             parse: xml::parse,
         },
         Source {
@@ -55,6 +57,7 @@ const GOLD: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: vangtoday::requests,
+            past: None,
             parse: vangtoday::parse,
         },
     ],

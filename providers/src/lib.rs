@@ -26,7 +26,11 @@ mod xml;
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date, tz::Offset};
+use jiff::{
+    Timestamp,
+    civil::{Date, Weekday},
+    tz::Offset,
+};
 use url::Url;
 
 pub use currency::CURRENCIES;
@@ -132,8 +136,24 @@ pub struct Source {
     pub min_interval: Option<u32>,
     /// What to ask, in order of preference: the next is tried when the one before did not give a board.
     pub requests: fn(&Ask<'_>) -> Vec<Request>,
+    /// How it is asked for a day that has passed, where it offers that.
+    pub past: Option<Past>,
     /// Reads an answer.
     pub parse: fn(&Answer<'_>) -> Result<Parsed, ParseError>,
+}
+
+/// How a source is asked for a day that has passed. Its answer goes through the source's own parser, with the end of that
+/// day for [`Answer::now`]; the board is of the day that it states, which may be an earlier one.
+#[derive(Debug, Clone, Copy)]
+pub struct Past {
+    /// What to ask; [`Ask::now`] is the end of that day.
+    pub request: fn(&Ask<'_>) -> Request,
+    /// Weekdays of which it has never had a board of their own.
+    pub rests: &'static [Weekday],
+    /// Whether it has none of public holidays either.
+    pub rests_on_holidays: bool,
+    /// Whether an answer without data says that a day has no board; else it is a fault.
+    pub says_none: bool,
 }
 
 /// A stand-in's name and page.

@@ -33,6 +33,7 @@ const DEPOSIT: Feed = Feed {
             whole: false,
             min_interval: None,
             requests: page::requests,
+            past: None,
             parse: page::parse_widget,
         },
         Source {
@@ -43,6 +44,7 @@ const DEPOSIT: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: page::requests,
+            past: None,
             parse: page::parse_table,
         },
         Source {
@@ -53,6 +55,7 @@ const DEPOSIT: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: cafef::requests,
+            past: None,
             parse: cafef::parse,
         },
     ],

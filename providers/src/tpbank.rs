@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use jiff::ToSpan;
+use jiff::{ToSpan, civil::Weekday};
 
 use crate::{
-    Answer, AsOf, Ask, Feed, Institution, Kind, Parsed, Request, Source, date,
+    Answer, AsOf, Ask, Feed, Institution, Kind, Parsed, Past, Request, Source, date,
     error::ParseError,
     json::{self, Object},
     number::{self, NumberFormat},
@@ -36,16 +36,29 @@ const GOLD: Feed = Feed {
         whole: true,
         min_interval: None,
         requests,
+        // Saturdays have a price of their own, Sundays have not (the chart of May 2024). A day without one is answered
+        // with the days before it; a chart without any is no answer.
+        past: Some(Past {
+            request: chart,
+            rests: &[Weekday::Sunday],
+            rests_on_holidays: false,
+            says_none: false,
+        }),
         parse,
     }],
 };
 
-/// Ten days reach over every holiday.
 fn requests(ask: &Ask<'_>) -> Vec<Request> {
+    vec![chart(ask)]
+}
+
+/// Ten days reach over every holiday. The newest of them is the price; of a day that has passed likewise, since whether the
+/// bank would answer for one day alone is not known.
+fn chart(ask: &Ask<'_>) -> Request {
     let today = date::vietnamese_day(ask.now);
     let from = date::write_month_first(today.saturating_sub(10.days()));
     let to = date::write_month_first(today);
-    vec![request::get("chart", ask.base, &[("from_date", &from), ("to_date", &to)], request::JSON)]
+    request::get("chart", ask.base, &[("from_date", &from), ("to_date", &to)], request::JSON)
 }
 
 fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {

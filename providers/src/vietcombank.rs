@@ -3,7 +3,9 @@
 mod json;
 mod xml;
 
-use crate::{Feed, Institution, Kind, Source};
+use jiff::civil::Weekday;
+
+use crate::{Feed, Institution, Kind, Past, Source};
 
 pub(crate) const VIETCOMBANK: Institution =
     Institution { id: "vietcombank", name: "Vietcombank", label: "Vietcombank", feeds: &[FX] };
@@ -27,6 +29,13 @@ const FX: Feed = Feed {
             whole: true,
             min_interval: None,
             requests: json::requests,
+            // On every one of 389 days, Saturdays, Sundays and holidays had the board of the day before.
+            past: Some(Past {
+                request: json::past,
+                rests: &[Weekday::Saturday, Weekday::Sunday],
+                rests_on_holidays: true,
+                says_none: true,
+            }),
             parse: json::parse,
         },
         Source {
@@ -37,6 +46,7 @@ const FX: Feed = Feed {
             whole: true,
             min_interval: Some(300),
             requests: xml::requests,
+            past: None,
             parse: xml::parse,
         },
     ],

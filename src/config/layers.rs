@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr as _,
 };
 
@@ -16,9 +16,9 @@ use url::Url;
 
 use super::{
     Admin, Config, ConfigError, Console, DEFAULT, Feed, Inputs, OWN_SECRETS, Origin, Picks, Preset, Raw,
-    RawPreset, Secret,
+    RawPreset, RawWebhook, Secret, Webhook,
 };
-use crate::{schedule::Calendar, widget};
+use crate::{fetch, schedule::Calendar, webhook::Key, widget};
 
 /// A token that nobody guesses.
 const LEAST_TOKEN: usize = 16;
@@ -41,6 +41,12 @@ fn mark(key: &str, value: &Value) -> u64 {
 pub(super) struct Layers {
     values: BTreeMap<String, (Value, Origin)>,
     known: BTreeSet<String>,
+    /// What is read besides: secrets and certificates.
+    files: Vec<PathBuf>,
+    /// What was wrong with them so far.
+    pub(super) problems: Vec<String>,
+    /// The operator's file, by whose lines problems are sorted.
+    path: Option<PathBuf>,
 }
 
 impl Layers {
@@ -54,7 +60,7 @@ impl Layers {
         let mut known: BTreeSet<String> = values.keys().cloned().collect();
         known.insert("calendar.holidays".to_owned());
         known.extend(secret_names().map(|name| format!("secrets.{name}_file")));
-        Ok(Self { values, known })
+        Ok(Self { values, known, files: Vec::new(), problems: Vec::new(), path: None })
     }
 
     pub(super) fn set(&mut self, key: &str, value: Value, origin: Origin) {
@@ -90,6 +96,7 @@ impl Layers {
     }
 
     pub(super) fn file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        self.path = Some(path.to_owned());
         let at = |offset| line(text, offset);
         let document = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| at(span.start));
@@ -138,23 +145,36 @@ impl Layers {
             let options = widget::preset_options().chain(["widget", "frame_ancestors"]);
             options.map(move |option| format!("presets.{name}.{option}"))
         });
-        let nearest =
-            self.known.iter().cloned().chain(own).min_by_key(|known| strsim::damerau_levenshtein(known, key));
-        format!("unknown key {key}; did you mean {}?", nearest.as_deref().unwrap_or("another"))
+        let far = |known: &String| strsim::damerau_levenshtein(known, key);
+        let nearest = self.known.iter().cloned().chain(own).min_by_key(far);
+        match nearest.filter(|nearest| far(nearest) <= (key.chars().count() / 3).max(3)) {
+            Some(nearest) => format!("unknown key {key}; did you mean {nearest}?"),
+            // To name what is nothing like it would mislead.
+            None => format!("unknown key {key}; `banggia check` without a file prints every key"),
+        }
     }
 
+    /// The whole, or every problem of every layer at once: whoever mends one would else be told the next.
     pub(super) fn finish(mut self) -> Result<Config, ConfigError> {
-        self.secret_files()?;
-        let mut tree = Table::new();
-        for (key, (value, _)) in &self.values {
-            insert(&mut tree, key, value.clone());
+        let (mut problems, path) = (std::mem::take(&mut self.problems), self.path.clone());
+        match self.typed() {
+            Ok(config) if problems.is_empty() => return Ok(config),
+            Ok(_) => {}
+            Err(error) => problems.extend(error.0),
         }
-        let raw: Raw = serde_path_to_error::deserialize(Value::Table(tree)).map_err(|error| {
-            let path = error.path().to_string();
-            let (key, origin) = self.origin(&path);
-            ConfigError::one(format!("{origin}: {key}: {}", error.into_inner().message().trim_end()))
-        })?;
+        // As the file is read, from its top; what stands elsewhere comes after it.
+        let line = |problem: &String| -> Option<usize> {
+            let rest = problem.strip_prefix(&format!("{}:", path.as_ref()?.display()))?;
+            rest.split_once(':')?.0.parse().ok()
+        };
+        problems.sort_by_key(|problem| line(problem).unwrap_or(usize::MAX));
+        Err(ConfigError(problems))
+    }
+
+    fn typed(mut self) -> Result<Config, ConfigError> {
         let mut problems = Vec::new();
+        problems.extend(self.secret_files().err().map(|error| error.0).unwrap_or_default());
+        let raw = self.read(&mut problems)?;
         if raw.store.backup_every.0.is_zero() {
             let why = "must be at least 1s; backups = 0 makes none";
             problems.push(self.problem("store.backup_every", why));
@@ -190,9 +210,13 @@ impl Layers {
                 format!("must have at least {LEAST_TOKEN} characters, such as `openssl rand -hex 24` prints");
             problems.push(self.problem("secrets.admin_token", &why));
         }
+        let webhook = self.webhook(raw.webhook, own.get("webhook_key"), &mut problems);
         if !problems.is_empty() {
             return Err(ConfigError(problems));
         }
+        let certificates =
+            feeds.values().flat_map(|feed| feed.sources.values()).filter_map(|source| source.ca_file.clone());
+        let files = self.files.drain(..).chain(certificates).collect();
         let marks = self.values.iter().map(|(key, (value, _))| (key.clone(), mark(key, value))).collect();
         Ok(Config {
             server: raw.server,
@@ -206,8 +230,10 @@ impl Layers {
             secrets: Secrets::new(sources),
             admin: Admin { token: admin_token.cloned().map(Secret::new), overrides: raw.admin.overrides },
             inputs: Inputs::default(),
+            files,
             console: Console::default(),
             marks,
+            webhook,
             effective: self
                 .values
                 .into_iter()
@@ -217,6 +243,45 @@ impl Layers {
                 })
                 .collect(),
         })
+    }
+
+    /// The values by their types. What cannot be read is a problem, and its default takes its place to find the next.
+    fn read(&mut self, problems: &mut Vec<String>) -> Result<Raw, ConfigError> {
+        let defaults = Self::defaults()?;
+        loop {
+            let mut tree = Table::new();
+            for (key, (value, _)) in &self.values {
+                insert(&mut tree, key, value.clone());
+            }
+            let error = match serde_path_to_error::deserialize(Value::Table(tree)) {
+                Ok(raw) => return Ok(raw),
+                Err(error) => error,
+            };
+            let path = error.path().to_string();
+            let (key, origin) = self.origin(&path);
+            problems.push(format!("{origin}: {key}: {}", error.into_inner().message().trim_end()));
+            let wrong = |known: &String, path: &str| {
+                let path = path.split('[').next().unwrap_or(path);
+                known == path
+                    || known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+                    || path.strip_prefix(known.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let set: Vec<String> = self
+                .values
+                .iter()
+                .filter(|(known, (_, origin))| *origin != Origin::Default && wrong(known, &path))
+                .map(|(known, _)| known.clone())
+                .collect();
+            if set.is_empty() {
+                return Err(ConfigError(std::mem::take(problems)));
+            }
+            for key in set {
+                match defaults.values.get(&key) {
+                    Some(default) => self.values.insert(key, default.clone()),
+                    None => self.values.remove(&key),
+                };
+            }
+        }
     }
 
     /// `secrets.x_file` names a file that holds the secret, as container platforms mount it.
@@ -232,6 +297,7 @@ impl Layers {
             if above {
                 continue;
             }
+            self.files.push(path.into());
             let text = std::fs::read_to_string(path).map_err(|error| {
                 ConfigError::one(format!("{origin}: secrets.{name}_file: {path} cannot be read: {error}"))
             })?;
@@ -312,6 +378,37 @@ impl Layers {
                 problems.push(self.problem(&format!("{key}.ca_file"), &outcome.to_string()));
             }
         }
+    }
+
+    /// Who is told of events, by which key; `None`: nobody, or something is wrong with it.
+    fn webhook(&self, raw: RawWebhook, key: Option<&String>, problems: &mut Vec<String>) -> Option<Webhook> {
+        let RawWebhook { url, events, allow_private, timeout } = raw;
+        let before = problems.len();
+        if timeout.0.is_zero() {
+            problems.push(self.problem("webhook.timeout", "must be at least 1s"));
+        }
+        let key = key.filter(|key| !key.is_empty()).map(|key| key.parse::<Key>());
+        if let Some(Err(why)) = &key {
+            problems.push(self.problem("secrets.webhook_key", why));
+        }
+        let url = url?;
+        if key.is_none() {
+            problems.push(self.problem(
+                "webhook.url",
+                "needs secrets.webhook_key, which signs what is sent (or webhook_key_file, or BANGGIA_SECRETS__WEBHOOK_KEY)",
+            ));
+        }
+        if url.scheme() == "http" && !allow_private {
+            problems.push(self.problem(
+                "webhook.url",
+                "plain http is allowed only with allow_private = true, for an address on your own network; otherwise https",
+            ));
+        }
+        if let Some(Err(outcome)) = (!allow_private).then(|| fetch::refuse_private_literal(&url)) {
+            problems.push(self.problem("webhook.url", &outcome.to_string()));
+        }
+        let key = key?.ok().filter(|_| problems.len() == before)?;
+        Some(Webhook { url, key, events, allow_private, timeout })
     }
 
     fn check_picks(&self, section: &str, picks: &Picks, problems: &mut Vec<String>) {
@@ -444,6 +541,14 @@ fn printable(key: &str, value: Value) -> Value {
         return Value::String("<redacted>".to_owned());
     }
     match Url::parse(text) {
+        // Who knows such an address may often post there: all of it is a secret but the host.
+        Ok(mut url) if url.has_host() && key == "webhook.url" => {
+            let _ = url.set_username("").and_then(|()| url.set_password(None));
+            url.set_query(None);
+            url.set_fragment(None);
+            url.set_path("redacted");
+            Value::String(url.into())
+        }
         Ok(mut url)
             if url.has_host()
                 && (url.password().is_some() || url.query().is_some() || !url.username().is_empty()) =>

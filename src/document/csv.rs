@@ -90,22 +90,28 @@ pub const fn columns(kind: Kind) -> &'static [&'static str] {
 /// Header and one row a quote.
 #[must_use]
 pub fn rows(kind: Kind, quotes: &[QuoteJson]) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let mut write = |row: Vec<String>| {
-        // Into memory, and every row as long as the header: this does not fail.
-        if let Err(error) = writer.write_record(row) {
-            tracing::error!(%error, "a CSV row could not be written");
-        }
-    };
-    write(columns(kind).iter().map(|name| (*name).to_owned()).collect());
+    let mut text = line(columns(kind).iter().map(|name| (*name).to_owned()));
     for quote in quotes {
         let fields = serde_json::to_value(quote).unwrap_or_default();
-        write(columns(kind).iter().map(|name| cell(&fields[*name])).collect());
+        text.extend(line(columns(kind).iter().map(|name| cell(&fields[*name]))));
+    }
+    text
+}
+
+/// One row.
+#[must_use]
+pub fn line(cells: impl Iterator<Item = String>) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    // Into memory: this does not fail.
+    if let Err(error) = writer.write_record(cells.collect::<Vec<_>>()) {
+        tracing::error!(%error, "a CSV row could not be written");
     }
     writer.into_inner().unwrap_or_default()
 }
 
-fn cell(value: &Value) -> String {
+/// A field of a quote as a cell: texts harmless, null as nothing.
+#[must_use]
+pub fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => harmless(text),

@@ -216,18 +216,18 @@ pub struct SourceJson {
 #[schema(as = Held)]
 pub struct HeldJson {
     /// Id of the quote.
-    quote: String,
+    pub(crate) quote: String,
     /// The figures that the source gives now, named and written as those of the quote.
     #[schema(value_type = Object)]
-    candidate: serde_json::Value,
+    pub(crate) candidate: serde_json::Value,
     /// The figures that are served; null where there are none.
     #[schema(value_type = Option<Object>)]
-    serving: serde_json::Value,
+    pub(crate) serving: serde_json::Value,
     /// Why it is held.
     #[schema(value_type = Vec<ReasonJson>)]
-    reasons: Vec<Reason>,
+    pub(crate) reasons: Vec<Reason>,
     #[schema(format = DateTime)]
-    since: String,
+    pub(crate) since: String,
 }
 
 /// What a source is doing.
@@ -657,7 +657,9 @@ impl HeldJson {
             .collect()
     }
 
-    fn of(served: &ServedFeed, source: &'static providers::Source, held: &Held) -> Self {
+    /// One candidate of a source.
+    #[must_use]
+    pub fn of(served: &ServedFeed, source: &'static providers::Source, held: &Held) -> Self {
         let state = &served.state;
         let key = held.quote.key();
         let serving = served.quotes.iter().find(|quote| quote.kept.quote.key() == key);
@@ -698,22 +700,41 @@ impl HeldJson {
 /// The figures of a quote of any kind, and when they hold.
 const FIGURES: &[&str] = &["buy", "sell", "buy_cash", "buy_transfer", "sell_cash", "rate_percent", "as_of"];
 
-impl SourceJson {
-    fn of(served: &ServedFeed, source: &SourceState) -> Self {
+impl SourceStanding {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Used, Self::Standby, Self::Skipped, Self::Failing, Self::Off];
+
+    /// As documents write it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Used => "used",
+            Self::Standby => "standby",
+            Self::Skipped => "skipped",
+            Self::Failing => "failing",
+            Self::Off => "off",
+        }
+    }
+
+    /// What a source of a feed is doing, and why where that is not as it should be.
+    pub(crate) fn of(served: &ServedFeed, source: &SourceState) -> (Self, Option<Reason>) {
         let used = served.quotes.iter().any(|quote| quote.source.id == source.source.id);
         let failed = source.last.as_ref().and_then(|last| last.reason.clone());
-        let (state, reason) = match &source.standing {
-            Standing::Off => {
-                (SourceStanding::Off, Some(Reason::new("off", "switched off in the configuration")))
-            }
+        match &source.standing {
+            Standing::Off => (Self::Off, Some(Reason::new("off", "switched off in the configuration"))),
             Standing::Skipped(secret) => (
-                SourceStanding::Skipped,
+                Self::Skipped,
                 Some(Reason::new("secret_missing", format!("the secret {secret} is not set"))),
             ),
-            Standing::On if failed.is_some() => (SourceStanding::Failing, failed),
-            Standing::On if used => (SourceStanding::Used, None),
-            Standing::On => (SourceStanding::Standby, None),
-        };
+            Standing::On if failed.is_some() => (Self::Failing, failed),
+            Standing::On if used => (Self::Used, None),
+            Standing::On => (Self::Standby, None),
+        }
+    }
+}
+
+impl SourceJson {
+    fn of(served: &ServedFeed, source: &SourceState) -> Self {
+        let (state, reason) = SourceStanding::of(served, source);
         Self {
             id: source.source.id,
             state,

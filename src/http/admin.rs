@@ -2,6 +2,8 @@
 //! `console.rs`. Whoever has the token may do everything, nobody else anything. No cookie is ever set or read, so no other
 //! site can borrow an operator's browser. Everything that is done is done by `control.rs`.
 
+#![allow(clippy::result_large_err, reason = "a problem is the answer, made once a request")]
+
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
@@ -174,7 +176,7 @@ impl Admin {
                         format!("there is no feed {feed}; allowed are {}", known.join(", ")),
                     )
                 };
-                feeds.iter().find(|known| known.id == *feed).map(|found| json_of(found)).ok_or_else(missing)
+                feeds.iter().find(|known| known.id == *feed).map(json_of).ok_or_else(missing)
             }
             ["audit"] => {
                 let acts = self.control.acts();
@@ -200,15 +202,15 @@ impl Admin {
                     Some(schedule) => control.reschedule(Via::Api, feed, schedule, wish.persist).await,
                     None => control.reset_schedule(Via::Api, feed).await,
                 };
-                self.changed(feed, &changes.map_err(refused)?)
+                Ok(self.changed(feed, &changes.map_err(refused)?))
             }
             ["feeds", feed, "pause"] => {
                 let Persist { persist } = parse(uri, body)?;
-                self.changed(feed, &control.pause(Via::Api, feed, persist).await.map_err(refused)?)
+                Ok(self.changed(feed, &control.pause(Via::Api, feed, persist).await.map_err(refused)?))
             }
             ["feeds", feed, "resume"] => {
                 let Nothing {} = parse(uri, body)?;
-                self.changed(feed, &control.resume(Via::Api, feed).await.map_err(refused)?)
+                Ok(self.changed(feed, &control.resume(Via::Api, feed).await.map_err(refused)?))
             }
             ["feeds", feed, "refresh"] => {
                 let Nothing {} = parse(uri, body)?;
@@ -230,10 +232,10 @@ impl Admin {
         }
     }
 
-    fn changed(&self, feed: &str, changes: &[crate::config::Change]) -> Result<Response, Problem> {
+    fn changed(&self, feed: &str, changes: &[crate::config::Change]) -> Response {
         let feeds = self.feeds(&self.control.config());
         let feed = feeds.iter().find(|known| known.id == feed);
-        Ok(json_of(&json!({ "changed": lines(changes), "feed": feed })))
+        json_of(&json!({ "changed": lines(changes), "feed": feed }))
     }
 
     /// Every feed with what will run when.

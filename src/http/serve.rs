@@ -50,6 +50,7 @@ use super::{
     Peer, Problem, Site,
     wire::{self, Patience, Wire},
 };
+use crate::metrics::Tally;
 
 /// A half-sent header, and an idle connection, end after this.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,6 +88,8 @@ pub struct Front {
     pub router: Router,
     /// Where it is mounted, for the problems of requests that reach neither.
     pub mount: Arc<str>,
+    /// Where its answers are counted.
+    pub tally: Arc<Tally>,
 }
 
 impl Front {
@@ -97,6 +100,7 @@ impl Front {
             quick: Some(Arc::clone(site)),
             router: super::public_with(api, Arc::clone(site)),
             mount: Arc::clone(&site.mount),
+            tally: site.metrics.public(),
         }
     }
 }
@@ -107,11 +111,28 @@ impl Listener {
     /// # Errors
     /// The operating system's; the caller knows what the address is for.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        Self::of(TcpListener::bind(address).await?.into_std()?)
+    }
+
+    /// Over a socket that somebody else has bound.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn of(socket: std::net::TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(socket)?;
         let address = listener.local_addr()?;
         // Accepted sockets inherit it, which saves a call for each. Without it answers are as right, and later.
         let _ = socket2::SockRef::from(&listener).set_tcp_nodelay(true);
         Ok(Self { listener, address })
+    }
+
+    /// The same socket once more, for whoever serves after us.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn copy(&self) -> io::Result<std::net::TcpListener> {
+        socket2::SockRef::from(&self.listener).try_clone().map(Into::into)
     }
 
     /// Serves from a thread a core until `stop`, then drains; `running` waits for them.
@@ -224,9 +245,9 @@ impl Door {
 
     /// A task for a connection.
     fn attend(&self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
-        let patience = Patience::new();
-        let wire =
-            TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&self.front.load().mount)));
+        let front = self.front.load();
+        let patience = Patience::new(&front.tally);
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&front.mount)));
         let visitor = Visitor {
             front: Arc::clone(&self.front),
             peer,
@@ -420,6 +441,7 @@ impl Service<Request<Incoming>> for Visitor {
                 site.quick(request.method(), request.uri(), request.headers())
             }))
         {
+            self.patience.answered(response.status());
             let response = self.stopping.last_of_all(response);
             return Either::Left(ready(Ok(response.map(|body| sent(EitherBody::Left(body))))));
         }
@@ -432,6 +454,7 @@ impl Service<Request<Incoming>> for Visitor {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
+            patience.answered(response.status());
             if response.status() == StatusCode::NOT_MODIFIED {
                 // axum gives every HEAD one, here of a body that is not there.
                 response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -503,7 +526,12 @@ mod tests {
     ) -> (SocketAddr, CancellationToken, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let front = Arc::new(ArcSwap::from_pointee(Front { quick: None, router, mount: "".into() }));
+        let front = Arc::new(ArcSwap::from_pointee(Front {
+            quick: None,
+            router,
+            mount: "".into(),
+            tally: Arc::default(),
+        }));
         let serving = serve(listener, Arc::new(Semaphore::new(places)), front, stop.clone());
         (address, stop, serving)
     }

@@ -297,9 +297,12 @@ impl Site {
                 }
                 response
             }
-            Err(Missed::Exhausted(exhausted)) => Problem::too_many(&parts.uri, exhausted.retry_after)
-                .with_headers(exhausted.left.headers())
-                .into_response(),
+            Err(Missed::Exhausted(exhausted)) => {
+                self.metrics.rate_limited();
+                Problem::too_many(&parts.uri, exhausted.retry_after)
+                    .with_headers(exhausted.left.headers())
+                    .into_response()
+            }
             Err(Missed::Busy) => {
                 Problem::unavailable(&parts.uri, "too much is being computed at once", 1).into_response()
             }

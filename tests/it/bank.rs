@@ -121,7 +121,8 @@ impl Bank {
         format!("http://{}{path}", self.address)
     }
 
-    /// Replies to a path, in order; the last one stays.
+    /// Replies to a path, to a path with its query, or to a path and after a blank the form that is posted to it; in
+    /// order, the last one stays.
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         let mut replies: Vec<Reply> = replies.into_iter().collect();
         replies.reverse();
@@ -174,10 +175,14 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     let body = String::from_utf8_lossy(&request[head.len() + 4..]).into_owned();
     let reply = {
         let mut book = book.lock().unwrap();
+        let (whole, form) = (target.clone(), body.clone());
         book.hits.push(Hit { method, target, head, body });
         book.open += 1;
         book.most = book.most.max(book.open);
-        match book.scripts.get_mut(&path) {
+        // What was scripted for one question stands above what was scripted for its path.
+        let one = [format!("{path} {form}"), whole];
+        let key = one.into_iter().find(|key| book.scripts.contains_key(key)).unwrap_or(path);
+        match book.scripts.get_mut(&key) {
             Some(replies) if replies.len() > 1 => replies.pop().unwrap(),
             Some(replies) => replies.last().cloned().unwrap_or_else(|| Reply::status(404)),
             None => Reply::status(404),

@@ -50,7 +50,7 @@ fn config(bank: &Bank, store: &Path) -> String {
 }
 
 /// The recorded chart with another selling price.
-fn sells(price: &str) -> Reply {
+pub fn sells(price: &str) -> Reply {
     let text = String::from_utf8(recorded("tpbank.gold", "chart", 0, None)).unwrap();
     let at = text.rfind("\"RATE_SELL\"").unwrap();
     let start = at + text[at..].find(|c: char| c.is_ascii_digit()).unwrap();
@@ -71,7 +71,7 @@ async fn f22_a_machine_whose_clock_is_set_goes_on_fetching_and_believes_nothing_
     let bank = Bank::open().await;
     good_day(&bank, 0);
     let chart = path("tpbank.gold", "chart");
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let clock = folder.path().join("clock");
     std::fs::write(&clock, "+86400").unwrap();
     let file = write_config(folder.path(), "b.toml", &config(&bank, &folder.path().join("banggia.db")));

@@ -20,25 +20,34 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "not a library")]
 
+mod admin;
+mod alerts;
 mod api;
 mod attacks;
+mod backfill;
 mod bands;
 mod bank;
 mod calibration;
+mod canary;
 mod cli;
 mod clock;
+mod commands;
 mod console;
 mod contract;
 mod corpus;
 mod damage;
 mod day;
+mod export;
 mod faults;
 mod fixtures;
 mod holds;
 mod house;
+mod insight;
 mod limits;
+mod load;
 mod matrix;
 mod mutations;
+mod operator;
 mod persistence;
 mod replay;
 mod restart;
@@ -50,5 +59,6 @@ mod steady;
 mod targets;
 mod tls;
 mod truth;
+mod webhook;
 mod widgets;
 mod world;

@@ -11,10 +11,17 @@ use std::{
 
 use serde_json::Value;
 
-/// `banggia`, without the environment of whoever runs the tests.
+use crate::canary;
+
+/// The operator's, in tests: found like those of `tests/canaries` wherever it shows.
+pub const TOKEN: &str = "a22canary-admin-token-2f9c";
+
+/// `banggia`, without the environment of whoever runs the tests, with secrets that it must not tell at any level.
 pub fn banggia() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
-    command.env_remove("BANGGIA_CONFIG").env_remove("BANGGIA_LOG").env_remove("BANGGIA_LOG_FORMAT");
+    command.env_remove("BANGGIA_CONFIG").env_remove("BANGGIA_LOG_FORMAT");
+    command.env("BANGGIA_LOG", "trace").envs(canary::environment());
+    command.env("BANGGIA_SECRETS__ADMIN_TOKEN", TOKEN);
     command
 }
 
@@ -30,12 +37,14 @@ pub fn refused(mut command: Command, config: &Path) -> (i32, String) {
     }
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    canary::said(said.as_bytes());
     (child.wait().unwrap().code().unwrap_or(-1), said)
 }
 
 pub struct Service {
     child: Child,
     pub public: SocketAddr,
+    pub ops: SocketAddr,
     log: Arc<Mutex<String>>,
 }
 
@@ -46,26 +55,40 @@ impl Service {
 
     /// Started by a command that ends in the program, such as `strace … banggia`.
     pub fn start_by(mut command: Command, config: &Path) -> Self {
-        let mut child =
-            command.args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["serve", "--config"]).arg(config);
+        Self::start_with(command)
+    }
+
+    /// Started by a whole command line.
+    pub fn start_with(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, receiver) = mpsc::channel();
         let (lines, book) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&log));
         std::thread::spawn(move || {
+            let mut public: Option<SocketAddr> = None;
             for line in lines.map_while(Result::ok) {
+                canary::said(format!("{line}\n").as_bytes());
                 if let Some((_, address)) = line.split_once("public listener on http://") {
-                    let _ = sender.send(address.trim().parse().unwrap());
+                    // In JSON a quotation mark follows.
+                    public = address.split('"').next().and_then(|address| address.trim().parse().ok());
+                }
+                if let (Some(public), Some((_, address))) =
+                    (public, line.split_once("ops listener on http://"))
+                {
+                    let address = address.split('"').next().unwrap_or_default();
+                    let _ = sender.send((public, address.trim().parse().unwrap()));
                 }
                 let mut log = book.lock().unwrap();
                 log.push_str(&line);
                 log.push('\n');
             }
         });
-        let Ok(public) = receiver.recv_timeout(Duration::from_mins(1)) else {
+        let Ok((public, ops)) = receiver.recv_timeout(Duration::from_mins(1)) else {
             let _ = child.kill();
             panic!("the service did not start:\n{}", log.lock().unwrap());
         };
-        Self { child, public, log }
+        Self { child, public, ops, log }
     }
 
     pub fn log(&self) -> String {
@@ -74,6 +97,33 @@ impl Service {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks the operator's listener, with a token where one is given; status and body.
+    pub fn ops(&self, method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> (u16, String) {
+        let mut stream = std::net::TcpStream::connect(self.ops).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+        if let Some(token) = token {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
+        }
+        let body = body.unwrap_or_default();
+        if method == "POST" {
+            head.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len()));
+        }
+        write!(stream, "{head}\r\n{body}").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, body.to_owned())
+    }
+
+    /// What an operator's program does and gets, where it works.
+    pub fn admin(&self, method: &str, path: &str, body: Option<&str>) -> Value {
+        let (status, text) = self.ops(method, path, Some(TOKEN), body);
+        assert_eq!(status, 200, "{method} {path}: {text}\n{}", self.log());
+        serde_json::from_str(&text).unwrap()
     }
 
     pub fn get(&self, path: &str) -> Value {
@@ -89,6 +139,7 @@ impl Service {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
+        canary::search(path, text.as_bytes());
         text
     }
 
@@ -126,6 +177,11 @@ impl Service {
         self.signal("-TERM");
         let status = self.child.wait().unwrap();
         (status, self.log())
+    }
+
+    /// Whether the process that was started has ended.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn signal(&self, signal: &str) {

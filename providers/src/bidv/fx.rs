@@ -20,10 +20,23 @@ use crate::{
 const LIST: &str = "ExchangeDetailSearchTimeServlet";
 const BOARD: &str = "ExchangeDetailServlet";
 
+/// The list of today's boards; without one, the newest board is the last day's.
+const TODAYS: &str = "boards";
+/// The list of a day that has passed; without one there is no board of it.
+const PAST: &str = "past-boards";
+
 pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
+    vec![list(ask, TODAYS), newest(ask.base)]
+}
+
+pub(super) fn past(ask: &Ask<'_>) -> Request {
+    list(ask, PAST)
+}
+
+fn list(ask: &Ask<'_>, step: &'static str) -> Request {
     let day = date::write_day_first(date::vietnamese_day(ask.now));
     let list = if ask.base.path().ends_with('/') { sibling(ask.base, LIST) } else { ask.base.clone() };
-    vec![request::post("boards", &list, &[("date", &day)], request::JSON), newest(ask.base)]
+    request::post(step, &list, &[("date", &day)], request::JSON)
 }
 
 /// What the bank's own page sends.
@@ -41,9 +54,10 @@ fn sibling(base: &Url, name: &str) -> Url {
 pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     let text = answer.text()?;
     let body = Object::read(json::document(&text)?)?;
-    let asked_for_list = answer.step == Some("boards");
+    let asked_for_list = matches!(answer.step, Some(TODAYS | PAST));
+    let newest_will_do = answer.step == Some(TODAYS);
     if body.get("status").map(RawValue::get).is_none_or(|status| status != "1" && status != "\"1\"") {
-        if asked_for_list {
+        if newest_will_do {
             return Ok(Parsed::Follow(newest(answer.base)));
         }
         let status = body.get("status").map_or_else(|| "missing".to_owned(), json::describe);
@@ -58,7 +72,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     let mut sheet = Rows::new();
     let rows = json::objects(&rows, &mut sheet);
     if rows.is_empty() {
-        return if asked_for_list {
+        return if newest_will_do {
             Ok(Parsed::Follow(newest(answer.base)))
         } else {
             Err(ParseError::NoData("a board without rows".to_owned()))

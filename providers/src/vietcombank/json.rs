@@ -26,6 +26,14 @@ pub(super) fn requests(ask: &Ask<'_>) -> Vec<Request> {
     vec![request::get("json", ask.base, &[("date", &day)], request::JSON)]
 }
 
+/// Any day can be asked for; the board of one that has passed says its day and a time that is made up.
+const PAST: &str = "past";
+
+pub(super) fn past(ask: &Ask<'_>) -> Request {
+    let day = date::vietnamese_day(ask.now).to_string();
+    request::get(PAST, ask.base, &[("date", &day)], request::JSON)
+}
+
 pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     let text = answer.text()?;
     let document = json::document(&text)?;
@@ -59,7 +67,7 @@ pub(super) fn parse(answer: &Answer<'_>) -> Result<Parsed, ParseError> {
     }
     json::require_columns(&rows, &["currencyCode"])?;
     json::require_columns(&rows, &COLUMNS)?;
-    let as_of = as_of(&body, answer.now)?;
+    let as_of = as_of(&body, answer.now, answer.step == Some(PAST))?;
     for row in &rows {
         let label = row.string("currencyCode").unwrap_or_default();
         let Some((code, None)) = currency::read(&label) else { continue };
@@ -90,8 +98,9 @@ fn rates(row: &Object<'_>) -> Result<[Option<Decimal>; 3], String> {
     Ok(rates)
 }
 
-/// `UpdatedDate`, unless it is one of the times that the bank makes up: 23:00:00 sharp, or one still to come.
-fn as_of(body: &Object<'_>, now: Timestamp) -> Result<AsOf, ParseError> {
+/// `UpdatedDate`, unless it is one of the times that the bank makes up: 23:00:00 sharp, or one still to come. Of a past
+/// board the day still counts: a Sunday's answer said Saturday.
+fn as_of(body: &Object<'_>, now: Timestamp, past: bool) -> Result<AsOf, ParseError> {
     let Some(written) = body.string("UpdatedDate").filter(|written| !written.trim().is_empty()) else {
         return Ok(AsOf::Unstated);
     };
@@ -103,6 +112,10 @@ fn as_of(body: &Object<'_>, now: Timestamp) -> Result<AsOf, ParseError> {
         ParseError::Schema(format!("\"UpdatedDate\" {} is no time", text::name(&json::clip(written, 40))))
     })?;
     let local = VIETNAM.to_datetime(instant);
-    let made_up = local.time() == time(23, 0, 0, 0) || instant > now || local.year() < 2000;
-    Ok(if made_up { AsOf::Unstated } else { AsOf::At(instant) })
+    let made_up = local.time() == time(23, 0, 0, 0) || instant > now;
+    Ok(match (made_up || local.year() < 2000, past && local.year() >= 2000) {
+        (false, _) => AsOf::At(instant),
+        (true, true) => AsOf::On(local.date()),
+        (true, false) => AsOf::Unstated,
+    })
 }

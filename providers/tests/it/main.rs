@@ -17,6 +17,8 @@ mod mutations;
 #[cfg(test)]
 mod ocb;
 #[cfg(test)]
+mod past;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod recordings;

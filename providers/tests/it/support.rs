@@ -79,6 +79,13 @@ impl Case {
         (self.definition().requests)(&providers::Ask { now: self.now, base: &base, secrets: &self.secrets })
     }
 
+    /// What is asked for a day that has passed, at whose end `now` is.
+    pub(crate) fn past(&self) -> Option<Request> {
+        let base = self.url();
+        let ask = providers::Ask { now: self.now, base: &base, secrets: &self.secrets };
+        Some((self.definition().past?.request)(&ask))
+    }
+
     pub(crate) fn parse(&self, body: &[u8]) -> Result<Parsed, ParseError> {
         let base = self.url();
         (self.definition().parse)(&Answer {

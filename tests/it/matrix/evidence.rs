@@ -114,18 +114,34 @@ async fn metrics_are_on_the_ops_listener_only() {
         "banggia_fetch_total{feed=\"bidv.fx\",source=\"board\",outcome=\"ok\"} 1",
         "# TYPE banggia_fetch_duration_seconds histogram",
         "banggia_store_errors_total 0",
-        "# EOF",
+        "banggia_feed_status{feed=\"bidv.fx\",status=\"fresh\"} 1",
+        "banggia_feed_status{feed=\"bidv.fx\",status=\"stale\"} 0",
+        "banggia_source_state{feed=\"doji.gold\",source=\"board\",state=\"skipped\"} 1",
+        "banggia_source_state{feed=\"doji.gold\",source=\"vangtoday\",state=\"used\"} 1",
+        "banggia_missed_runs{feed=\"ocb.deposit\"} 0",
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }
     assert!(
         text.contains("banggia_source_last_success_timestamp_seconds{feed=\"bidv.fx\",source=\"board\"}")
     );
-    let response =
-        crate::house::client().get(format!("http://{}/metrics", house.app.ops)).send().await.unwrap();
-    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
-    assert_eq!(header("content-type"), "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    assert_eq!(header("cache-control"), "no-store");
+    for (accept, kind) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8"),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        ),
+    ] {
+        let asked = crate::house::client().get(format!("http://{}/metrics", house.app.ops));
+        let response = asked.header("accept", accept).send().await.unwrap();
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(
+            (header("content-type"), header("cache-control")),
+            (kind.to_owned(), "no-store".to_owned())
+        );
+        let text = response.text().await.unwrap();
+        assert_eq!(text.ends_with("# EOF\n"), accept != "*/*", "{accept}");
+    }
     assert_eq!(house.get("/metrics").await.status(), 404);
     house.app.stop().await;
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, sync::Arc};
 use banggia::{
     clock::Clock,
     config,
-    fetch::{Exchange, Fetcher, Live, Outcome, Target},
+    fetch::{Exchange, Fetcher, Live, Outcome, Seen, Target},
     refresh::RunEnd,
 };
 use providers::{Ask, Feed, Request, Secrets, Source};
@@ -361,7 +361,15 @@ impl Asker {
         timeout: std::time::Duration,
         request: &Request,
     ) -> Result<Exchange, Outcome> {
-        let target = Target { feed: feed.id, source: source.id, config, timeout, run: 0, retry: false };
+        let target = Target {
+            feed: feed.id,
+            source: source.id,
+            config,
+            timeout,
+            run: 0,
+            retry: false,
+            seen: &Seen::default(),
+        };
         self.0.fetch(target, request, None).await
     }
 }
