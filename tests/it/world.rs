@@ -193,7 +193,7 @@ impl Simulation {
     pub async fn of_file(file: &std::path::Path, start: &str) -> Self {
         let clock = Clock::standing_at(at(start));
         let world = Arc::new(World { clock: clock.clone(), ..World::default() });
-        let config = config::Inputs::of_file(file).read().unwrap();
+        let config = banggia::config::Inputs::of_file(file).read().unwrap();
         let transport: Arc<dyn Transport> = Arc::clone(&world) as _;
         let app = App::start(config, Mode::Simulated(clock.clone(), transport)).await.unwrap();
         for (feed, source) in recorded_sources() {
