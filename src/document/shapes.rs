@@ -135,10 +135,10 @@ pub struct FeedJson {
     status: Status,
     /// Why the last run brought nothing, or why the figures are not fresh.
     #[schema(required, value_type = Option<ReasonJson>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     /// When the source says that its figures hold: an instant, a plain date, or null if it says nothing.
     #[schema(required, examples("2026-09-30T09:30:00+07:00", "2026-09-30"))]
-    as_of: Option<String>,
+    pub(crate) as_of: Option<String>,
     /// When the newest of its values was first read.
     #[schema(required, format = DateTime)]
     fetched_at: Option<String>,
@@ -172,12 +172,12 @@ pub struct FeedJson {
 #[derive(Serialize, ToSchema)]
 pub struct FeedDetail {
     #[serde(flatten)]
-    feed: FeedJson,
+    pub(crate) feed: FeedJson,
     /// Five or six cron fields, Vietnamese time.
     #[schema(examples("*/10 8-17 * * Mon-Fri"))]
     schedule: String,
     /// In order of trust.
-    sources: Vec<SourceJson>,
+    pub(crate) sources: Vec<SourceJson>,
     /// Candidates that wait for confirmation.
     held: Vec<HeldJson>,
     /// Due runs since the last good answer that brought nothing.
@@ -194,10 +194,10 @@ pub struct FeedDetail {
 #[schema(as = Source)]
 pub struct SourceJson {
     id: &'static str,
-    state: SourceStanding,
+    pub(crate) state: SourceStanding,
     /// Why it is skipped, off or failing.
     #[schema(required, value_type = Option<ReasonJson>)]
-    reason: Option<Reason>,
+    pub(crate) reason: Option<Reason>,
     #[schema(required, format = DateTime)]
     last_attempt_at: Option<String>,
     /// `ok`, `unchanged`, or the class of the failure.

@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, Method, Uri, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -25,6 +26,7 @@ use subtle::ConstantTimeEq as _;
 use super::{BODY_TIMEOUT, Peer, Problem, Site, cache::CachePolicy, console, limit::Limiter, never_framed};
 use crate::{
     app,
+    board::ServedFeed,
     clock::{later, rfc3339},
     config::Config,
     control::{Control, Refusal, Via},
@@ -38,9 +40,9 @@ const TRIES: u32 = 10;
 /// A form or an object.
 const MAX_BODY: usize = 16 << 10;
 /// Runs that are told ahead.
-const RUNS: usize = 5;
+pub(super) const RUNS: usize = 5;
 /// How long a request waits for a run that it asked for.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -134,8 +136,8 @@ impl Admin {
             return match parts.method {
                 Method::GET | Method::HEAD => match bearer(&parts.headers) {
                     // A person without a program: the page asks for the token.
-                    None if accepts_pages(&parts.headers) => Ok(console::sign_in(uri, None)),
-                    given => opens(given).map(|()| self.console(uri)),
+                    None if accepts_pages(&parts.headers) => console::sign_in(uri),
+                    given => opens(given).and_then(|()| console::page(self, uri, given)),
                 },
                 Method::POST => {
                     let form = read(body, uri).await?;
@@ -160,10 +162,6 @@ impl Admin {
         }
         let body = read(body, uri).await?;
         self.act(uri, &path, &body).await
-    }
-
-    fn console(&self, uri: &Uri) -> Response {
-        console::page(self, uri, None, console::Said::Nothing)
     }
 
     fn show(&self, uri: &Uri, path: &[&str], config: &Config) -> Result<Response, Problem> {
@@ -250,11 +248,6 @@ impl Admin {
             .map(|served| {
                 let state = &served.state;
                 let id = state.feed.id;
-                let offset = config
-                    .feeds
-                    .get(id)
-                    .map_or(Duration::ZERO, |settings| app::offset(id, settings, snapshot.recorded));
-                let runs = if state.paused { Vec::new() } else { state.rules.schedule.runs(now, RUNS) };
                 let origin = |name: &str| {
                     let key = format!("feeds.{id}.{name}");
                     config.origin(&key).map_or_else(String::new, ToString::to_string)
@@ -262,7 +255,10 @@ impl Admin {
                 FeedRuns {
                     id,
                     paused: state.paused,
-                    next_runs: runs.into_iter().map(|run| rfc3339(later(run, offset))).collect(),
+                    next_runs: next_runs(served, config, snapshot.recorded, now)
+                        .into_iter()
+                        .map(rfc3339)
+                        .collect(),
                     schedule_origin: origin("schedule"),
                     paused_origin: origin("paused"),
                     detail: FeedDetail::of(served),
@@ -327,7 +323,23 @@ struct Schedule {
     persist: bool,
 }
 
-fn lines(changes: &[crate::config::Change]) -> Vec<String> {
+/// The next five runs of a feed, its offset included; none while it is paused.
+pub(super) fn next_runs(
+    served: &ServedFeed,
+    config: &Config,
+    recorded: bool,
+    now: Timestamp,
+) -> Vec<Timestamp> {
+    let (state, id) = (&served.state, served.state.feed.id);
+    if state.paused {
+        return Vec::new();
+    }
+    let settings = config.feeds.get(id);
+    let offset = settings.map_or(Duration::ZERO, |settings| app::offset(id, settings, recorded));
+    state.rules.schedule.runs(now, RUNS).into_iter().map(|run| later(run, offset)).collect()
+}
+
+pub(super) fn lines(changes: &[crate::config::Change]) -> Vec<String> {
     changes.iter().map(ToString::to_string).collect()
 }
 

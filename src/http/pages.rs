@@ -69,7 +69,7 @@ struct File {
     bytes: &'static str,
 }
 
-static FILES: LazyLock<[File; 3]> = LazyLock::new(|| {
+static FILES: LazyLock<[File; 4]> = LazyLock::new(|| {
     let file = |name: &str, ending: &str, content_type, bytes: &'static str| File {
         address: format!("assets/{name}-{:016x}.{ending}", xxh3_64(bytes.as_bytes())),
         content_type,
@@ -79,6 +79,7 @@ static FILES: LazyLock<[File; 3]> = LazyLock::new(|| {
         file("pages", "css", "text/css; charset=utf-8", include_str!("pages.css")),
         file("gallery", "js", "text/javascript; charset=utf-8", include_str!("gallery.js")),
         file("icon", "svg", "image/svg+xml; charset=utf-8", include_str!("icon.svg")),
+        file("console", "css", "text/css; charset=utf-8", include_str!("console.css")),
     ]
 });
 
@@ -95,6 +96,11 @@ pub(super) fn script() -> &'static str {
 /// See [`style`].
 pub(super) fn icon() -> &'static str {
     &FILES[2].address
+}
+
+/// What the console has beyond the pages' style; see [`style`].
+pub(super) fn console_style() -> &'static str {
+    &FILES[3].address
 }
 
 /// `GET /assets/{name}`

@@ -79,7 +79,7 @@ problem_types! {
     /// Kinds that only the operator meets, at `/admin`.
     OPERATORS_TYPES:
     UNAUTHORIZED = UNAUTHORIZED, "unauthorized", "A token is needed",
-        "Send the operator's token, secrets.admin_token, as Authorization: Bearer. Nothing else is accepted, no cookie in particular.";
+        "Send the operator's token, secrets.admin_token, as Authorization: Bearer. Nothing else is accepted, no cookie in particular; only the console's own forms carry it as a field.";
     FORBIDDEN = FORBIDDEN, "forbidden", "The request came from another site",
         "Browsers say where a request comes from; what changes something is taken only from the console itself and from programs.";
     CONFLICT = CONFLICT, "conflict", "Something else stands above this change",
@@ -374,11 +374,6 @@ impl Problem {
             answer.extend_from_slice(&body);
         }
         answer
-    }
-
-    /// What was wrong this time.
-    pub(super) fn detail(&self) -> &str {
-        &self.detail
     }
 
     pub(super) fn status(&self) -> StatusCode {

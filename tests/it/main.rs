@@ -32,6 +32,7 @@ mod canary;
 mod cli;
 mod clock;
 mod commands;
+mod console;
 mod contract;
 mod corpus;
 mod damage;

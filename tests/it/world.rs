@@ -189,6 +189,19 @@ impl Simulation {
         Self { app, clock, world }
     }
 
+    /// Of a file that can be read again, with every source answering as recorded on the first day. It listens at port 0.
+    pub async fn of_file(file: &std::path::Path, start: &str) -> Self {
+        let clock = Clock::standing_at(at(start));
+        let world = Arc::new(World { clock: clock.clone(), ..World::default() });
+        let config = banggia::config::Inputs::of_file(file).read().unwrap();
+        let transport: Arc<dyn Transport> = Arc::clone(&world) as _;
+        let app = App::start(config, Mode::Simulated(clock.clone(), transport)).await.unwrap();
+        for (feed, source) in recorded_sources() {
+            world.says(feed.id, source.id, tape(feed.id, source.id, 0));
+        }
+        Self { app, clock, world }
+    }
+
     pub async fn refresh(&self, feed: &str) -> RunEnd {
         self.app.refresh(feed).await.unwrap()
     }
