@@ -41,6 +41,10 @@ pub const COOL_DOWN: Duration = Duration::from_secs(10);
 const WORKER_STOP: Duration = Duration::from_secs(2);
 /// So many acts are at hand.
 const ACTS: u32 = 200;
+/// Letters of what an act is about.
+const LONGEST_TARGET: usize = 200;
+/// Letters of what stood before, and of what stands now.
+const LONGEST_VALUE: usize = 4000;
 /// Serving does not wait longer than this for the disk.
 const DISK_PATIENCE: Duration = Duration::from_secs(1);
 /// What is bound, opened or locked at the start, and can only be changed by another start.
@@ -664,10 +668,11 @@ impl Control {
             at: self.shop.clock.now(),
             via: via.as_str().to_owned(),
             action: action.to_owned(),
-            target: target.to_owned(),
-            before,
-            after,
-            outcome: outcome.to_owned(),
+            // What somebody typed may be anything.
+            target: target.chars().take(LONGEST_TARGET).collect(),
+            before: before.map(cut),
+            after: after.map(cut),
+            outcome: cut(outcome.to_owned()),
         };
         tracing::info!(
             via = via.as_str(),
@@ -700,6 +705,14 @@ fn concerns(changes: &[Change], feed: &providers::Feed) -> bool {
             || change.key.starts_with("calendar.")
             || change.key.starts_with("secrets.")
     })
+}
+
+/// A reload may change everything at once.
+fn cut(text: String) -> String {
+    match text.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 /// A log has one line an event.
