@@ -379,8 +379,8 @@ async fn a34_a_flood_leaves_files_for_those_who_watch_and_without_any_the_servic
     assert!(said() < 50, "it says so, and not as often as it tries: {}", said());
 }
 
-/// The console, its token and the re-reading of the configuration come with a later version; until then there is nothing
-/// to get into, and this holds it to that. Also as far as they go.
+/// Until the operator sets a token there is nothing
+/// to get into, and this holds it to that; with one: `admin.rs`, `console.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a16_where_there_is_no_console_nobody_gets_in() {
     let house = House::on_a_good_day().await;
