@@ -78,6 +78,9 @@ pub enum StartError {
     /// The system.
     #[error("cannot start a serving thread: {0}")]
     Threads(std::io::Error),
+    /// A listening socket.
+    #[error("a listening socket cannot be used twice: {0}")]
+    Sockets(std::io::Error),
     /// The process before us.
     #[error("the process that hands over does not close the store: {0}")]
     HandOver(String),
@@ -145,7 +148,7 @@ impl App {
 
         let (public, ops) = listeners(&config.server, sockets).await?;
         let bound =
-            Some((public.copy().map_err(StartError::Threads)?, ops.copy().map_err(StartError::Threads)?));
+            Some((public.copy().map_err(StartError::Sockets)?, ops.copy().map_err(StartError::Sockets)?));
         let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
         let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
         let board =

@@ -108,7 +108,15 @@ impl From<StoreError> for Failure {
 pub fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
     // Before there are threads.
-    let sockets = crate::host::Sockets::inherited()?;
+    let sockets = match crate::host::Sockets::inherited() {
+        Ok(sockets) => sockets,
+        Err(error) => {
+            complain(&format!(
+                "banggia: a socket that this program was started with cannot be used: {error}"
+            ));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(threads()).enable_all().build()?;
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {

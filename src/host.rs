@@ -225,7 +225,7 @@ async fn hand_over(app: App, mode: &Mode) -> Result<Option<App>, StartError> {
         Err(error) => {
             tracing::error!(%error, "the successor does not serve; this process starts again");
             end(&mut successor);
-            let sockets = resting.sockets().map_err(StartError::Threads)?;
+            let sockets = resting.sockets().map_err(StartError::Sockets)?;
             let again = App::start_on(config, mode.clone(), sockets).await;
             resting.stop().await;
             again.map(Some)

@@ -353,3 +353,17 @@ fn without_a_network_serve_says_so_in_one_line_and_how_to_look_at_recorded_answe
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_descriptor_that_is_no_socket_is_refused_in_one_sentence() {
+    let folder = crate::canary::tempdir().unwrap();
+    let output = banggia(folder.path())
+        .args(["serve", "--replay"])
+        .env("LISTEN_FDS", "1")
+        .env_remove("LISTEN_PID")
+        .output();
+    let (code, _, err) = outcome(output.unwrap());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.starts_with("banggia: a socket that this program was started with cannot be used"), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
