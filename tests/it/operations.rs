@@ -3,9 +3,7 @@
 //! that needs what there is not here is checked by what can be; a table says what was done with each.
 
 use std::{
-    fmt::Write as _,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -21,7 +19,8 @@ use crate::{
     service::{installed, missing, number},
 };
 
-const PAGE: &str = "docs/OPERATIONS.md";
+/// Pages whose commands are executed, one after the other on the same machine.
+const PAGES: [&str; 2] = ["docs/OPERATIONS.md", "README.md"];
 /// Set in the namespace: the folder of the machine.
 const INSIDE: &str = "BANGGIA_TEST_MACHINE";
 /// A command that takes longer hangs.
@@ -30,21 +29,23 @@ const PATIENCE: Duration = Duration::from_mins(2);
 const BUILD: Duration = Duration::from_mins(9);
 
 /// What a block may need (`sh needs=…`) that this machine does not have, and why that is so.
-const ELSEWHERE: [(&str, &str); 3] = [
-    (
-        "systemd",
-        "no service manager runs in a namespace; the units are verified here and run by tests/deploy/run",
-    ),
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("systemd", "systemd-analyze is not here; tests/deploy/run verifies the units"),
     (
         "docker",
         "no container engine here; tests/deploy/run lints both files and starts the image's root file system",
     ),
-    ("deb", "tests/deploy/run builds the package, installs and removes it"),
+    ("deb", "tests/deploy/run builds the package and starts what is in it"),
+    ("tests", "it is what runs this"),
+    ("bench", "tests/run --full"),
 ];
+/// What a block may need that the test provides.
+const STAGED: [&str; 3] = ["release", "held", "delivery"];
 
 /// A block of commands, and what the page shows of its output.
 #[derive(Debug)]
 struct Block {
+    page: &'static str,
     section: String,
     line: usize,
     need: Option<String>,
@@ -53,6 +54,10 @@ struct Block {
 }
 
 impl Block {
+    fn place(&self) -> String {
+        format!("{}:{}", self.page, self.line)
+    }
+
     /// Whether its last command is a server that stays in front of the terminal.
     fn serves(&self) -> bool {
         let last = self.script.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with('#'));
@@ -61,9 +66,10 @@ impl Block {
 }
 
 /// Every block of a page whose language is `sh`, with the `text` block behind it.
-fn blocks(page: &str) -> Vec<Block> {
+fn blocks(page: &'static str) -> Vec<Block> {
+    let text = fs::read_to_string(page).unwrap();
     let mut blocks: Vec<Block> = Vec::new();
-    let (mut section, mut lines, mut is_behind) = (String::new(), (1..).zip(page.lines()), false);
+    let (mut section, mut lines, mut is_behind) = (String::new(), (1..).zip(text.lines()), false);
     while let Some((number, line)) = lines.next() {
         if let Some(title) = line.strip_prefix("## ") {
             title.clone_into(&mut section);
@@ -82,6 +88,7 @@ fn blocks(page: &str) -> Vec<Block> {
             Some("sh") => {
                 let need = words.next().map(|word| word.strip_prefix("needs=").unwrap().to_owned());
                 blocks.push(Block {
+                    page,
                     section: section.clone(),
                     line: number,
                     need,
@@ -139,15 +146,18 @@ fn what_is_shown_is_compared_to_the_letter_but_for_what_it_leaves_open() {
 
 #[test]
 fn every_mark_of_a_block_is_one_that_this_test_knows() {
-    let page = fs::read_to_string(PAGE).unwrap();
-    let known = ["release", "held", "delivery", "corrupt"].into_iter().chain(ELSEWHERE.map(|(need, _)| need));
-    let known: Vec<&str> = known.collect();
-    for block in blocks(&page) {
-        assert!(block.need.as_deref().is_none_or(|need| known.contains(&need)), "{PAGE}:{}", block.line);
-    }
-    for fence in page.lines().filter_map(|line| line.strip_prefix("```")) {
-        let language = fence.split(' ').next().unwrap();
-        assert!(["", "sh", "text", "toml", "json", "html"].contains(&language), "{PAGE}: ```{fence}");
+    let known: Vec<&str> = ELSEWHERE.map(|(need, _)| need).into_iter().chain(STAGED).collect();
+    for page in PAGES {
+        for block in blocks(page) {
+            let need = block.need.as_deref();
+            assert!(need.is_none_or(|need| known.contains(&need)), "{}: needs={need:?}", block.place());
+        }
+        for fence in fs::read_to_string(page).unwrap().lines().filter_map(|line| line.strip_prefix("```")) {
+            let language = fence.split(' ').next().unwrap();
+            // Commands in another language would not be executed.
+            let is_known = ["", "sh", "text", "toml", "json", "html"].contains(&language);
+            assert!(is_known, "{page}: ```{fence}");
+        }
     }
 }
 
@@ -208,7 +218,7 @@ machine=$1 repository=$2 target=$3 program=$4 release=$5
 mkdir -p "$machine/bin" "$machine/target" "$machine/home"
 cp "$program" "$machine/bin/built"
 mount --bind "$target" "$machine/target"
-for folder in /etc /var /usr/local "$repository"; do layer "$folder"; done
+for folder in /etc /var /usr "$repository"; do layer "$folder"; done
 cd "$repository"
 if [ "$release" = 1 ]; then
     mkdir -p target
@@ -226,7 +236,6 @@ struct Desk {
     environment: Vec<(String, String)>,
     bank: Bank,
     release: bool,
-    table: String,
     /// What a block did otherwise than the page says: all of it is told at once.
     problems: Vec<String>,
     /// Servers that stay in front of a terminal until their section ends.
@@ -271,69 +280,75 @@ fn inside(machine: &Path) {
         environment,
         bank,
         release,
-        table: String::new(),
         problems: Vec::new(),
         terminals: Vec::new(),
     };
-    let page = fs::read_to_string(PAGE).unwrap();
-    let blocks = blocks(&page);
-    let mut section = String::new();
-    for block in &blocks {
-        if block.section != section {
-            desk.end_section();
-            section.clone_from(&block.section);
-            // Each begins in the repository, as whoever reads only this section does.
-            let _ = fs::remove_file(desk.machine.join("state"));
-            writeln!(desk.table, "\n{section}").unwrap();
+    let mut executed = 0;
+    for page in PAGES {
+        println!("\n{page}");
+        let mut section = None;
+        for block in blocks(page) {
+            if section.as_ref() != Some(&block.section) {
+                desk.end_section();
+                // Each begins in the repository, as whoever reads only this section does.
+                let _ = fs::remove_file(desk.machine.join("state"));
+                println!("  {}", block.section);
+                section = Some(block.section.clone());
+            }
+            let how = desk.take(&block);
+            for (at, command) in block.script.lines().enumerate() {
+                println!("{:6}  {command:90.90}  {}", block.line + 1 + at, if at == 0 { &how } else { "" });
+            }
+            executed += 1;
         }
-        let how = desk.take(block);
-        let first = block.script.lines().next().unwrap_or_default();
-        writeln!(desk.table, "{:5}  {:60.60}  {how}", block.line, first).unwrap();
-        print!("{}", std::mem::take(&mut desk.table));
-        std::io::stdout().flush().unwrap();
+        desk.end_page();
     }
-    desk.end_section();
-    println!("\n{} blocks of commands", blocks.len());
+    println!("\n{executed} blocks of commands");
     assert!(desk.problems.is_empty(), "{}", desk.problems.join("\n"));
-    assert!(blocks.len() > 30, "{} blocks are not the page", blocks.len());
+    assert!(executed > 40, "{executed} blocks are not these pages");
 }
 
 impl Desk {
     /// Does with a block what can be done, and says what that was.
     fn take(&mut self, block: &Block) -> String {
-        let place = format!("{PAGE}:{}", block.line);
-        match block.need.as_deref() {
-            Some("release") if !self.release => {
-                self.is_shell(block);
-                return "a debug build in its place (BANGGIA_RELEASE=1 builds)".to_owned();
-            }
-            Some("held") => {
-                self.bank.script("/tpbank.gold/chart", [Reply::ok(jumped())]);
-            }
-            Some("delivery") => self.deliver(),
-            Some("corrupt") => {}
-            Some(need) if need != "release" => {
-                let (_, why) = ELSEWHERE.iter().find(|(known, _)| *known == need).unwrap();
-                self.is_shell(block);
-                self.names_what_is_shipped(block);
-                return format!("checked: {why}");
-            }
-            _ => {}
-        }
+        let place = block.place();
         self.is_shell(block);
-        if block.serves() {
-            return self.serve(block);
+        let mut script = block.script.clone();
+        let mut how = "executed".to_owned();
+        match block.need.as_deref() {
+            Some("release") if self.release => {}
+            Some("release") if block.serves() => {
+                script = script.replace("cargo run --release --", "target/release/banggia");
+                "executed, of a debug build".clone_into(&mut how);
+            }
+            Some("release") => {
+                return "a debug build in its place; executed with BANGGIA_RELEASE=1".to_owned();
+            }
+            Some("held") => self.bank.script("/tpbank.gold/chart", [Reply::ok(jumped())]),
+            Some("delivery") => self.deliver(),
+            Some("systemd") if installed("systemd-analyze") => {
+                script = without_manager(&script);
+                "executed, with systemd-analyze in the place of systemctl".clone_into(&mut how);
+            }
+            Some(need) => {
+                let (_, why) = ELSEWHERE.iter().find(|(known, _)| *known == need).unwrap();
+                names_what_is_shipped(block);
+                return format!("not executed here: {why}");
+            }
+            None => {}
         }
-        let (code, came) =
-            self.run(&block.script, if block.need.as_deref() == Some("release") { BUILD } else { PATIENCE });
+        if block.serves() {
+            return self.serve(block, &script, &how);
+        }
+        let patience = if block.need.as_deref() == Some("release") { BUILD } else { PATIENCE };
+        let (code, came) = self.run(&script, patience);
         if code != Some(0) {
-            self.problems
-                .push(format!("{place}: exit code {code:?} of\n{}which said\n{came}\n", block.script));
+            self.problems.push(format!("{place}: exit code {code:?} of\n{script}which said\n{came}\n"));
         }
         if block.script.contains("> page.html") {
             self.look_at_the_page();
         }
-        let Some(shown) = &block.shown else { return "executed".to_owned() };
+        let Some(shown) = &block.shown else { return how };
         let as_lines =
             |text: &str| -> Vec<String> { text.lines().map(|line| line.trim_end().to_owned()).collect() };
         let (shown, came) = (as_lines(shown), as_lines(&came));
@@ -347,7 +362,7 @@ impl Desk {
                 came.join("\n")
             ));
         }
-        "executed, its output compared".to_owned()
+        how + ", its output compared"
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -395,11 +410,11 @@ impl Desk {
     }
 
     /// A server in front of a terminal, until the section ends.
-    fn serve(&mut self, block: &Block) -> String {
-        let said = self.machine.join(format!("terminal-{}", block.line));
+    fn serve(&mut self, block: &Block, script: &str, how: &str) -> String {
+        let said = self.machine.join("terminal");
         let file = fs::File::create(&said).unwrap();
         // In the shell's place, so that its number is the server's.
-        let script = block.script.trim_end();
+        let script = script.trim_end();
         let (before, last) = script.rsplit_once('\n').unwrap_or(("", script));
         let mut child = self
             .shell(&format!("{before}\nexec {last}"))
@@ -416,8 +431,8 @@ impl Desk {
             let ended = child.try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < deadline,
-                "{PAGE}:{}: it does not serve:\n{came}",
-                block.line
+                "{}: it does not serve:\n{came}",
+                block.place()
             );
             std::thread::sleep(Duration::from_millis(20));
         };
@@ -425,11 +440,19 @@ impl Desk {
         if let Some(shown) = &block.shown {
             for line in shown.lines().filter(|line| *line != "…") {
                 let there = came.lines().any(|came| is_like(line, came));
-                assert!(there, "{PAGE}:{}: \"{line}\" is not in\n{came}", block.line);
+                assert!(there, "{}: \"{line}\" is not in\n{came}", block.place());
             }
-            return "executed until its section ends, its output compared".to_owned();
+            return format!("{how} until its section ends, its output compared");
         }
-        "executed until its section ends".to_owned()
+        format!("{how} until its section ends")
+    }
+
+    /// Whatever runs in the background ends before another page begins.
+    fn end_page(&mut self) {
+        self.end_section();
+        let script = "kill $(pidof banggia)\nwhile pidof banggia; do sleep 0.1; done";
+        let (_, said) = self.run(&script.replacen("kill", "pidof banggia && kill", 1), PATIENCE);
+        assert!(!said.contains("banggia:"), "{said}");
     }
 
     /// Ctrl-C.
@@ -444,47 +467,7 @@ impl Desk {
 
     fn is_shell(&self, block: &Block) {
         let checked = Command::new("sh").args(["-nc", &block.script]).output().unwrap();
-        assert!(
-            checked.status.success(),
-            "{PAGE}:{}: {}",
-            block.line,
-            String::from_utf8_lossy(&checked.stderr)
-        );
-    }
-
-    /// Units, files and services that a block names are ones that are shipped.
-    fn names_what_is_shipped(&self, block: &Block) {
-        let place = format!("{PAGE}:{}", block.line);
-        let compose = fs::read_to_string("deploy/compose.yml").unwrap();
-        let mut checked = 0;
-        for word in block.script.split_whitespace().map(|word| word.trim_matches(['"', '\''])) {
-            let file = word.split_once('=').map_or(word, |(_, value)| value);
-            if file.starts_with("deploy/") {
-                assert!(file.split('*').all(|_| !globbed(file).is_empty()), "{place}: there is no {file}");
-                checked += 1;
-            } else if file.ends_with(".service") || file.ends_with(".socket") {
-                let unit = Path::new(file).file_name().unwrap();
-                assert!(Path::new("deploy/systemd").join(unit).is_file(), "{place}: there is no {file}");
-                checked += 1;
-            } else if word == "banggia" || word == "proxy" {
-                let there = compose.contains(&format!("\n  {word}:\n"));
-                assert!(there, "{place}: {word} is neither a service nor a unit");
-                checked += 1;
-            }
-        }
-        assert!(checked > 0, "{place}: nothing in it could be checked:\n{}", block.script);
-        if block.need.as_deref() == Some("systemd") && installed("systemd-analyze") {
-            let unit = fs::read_to_string("deploy/systemd/banggia.service").unwrap();
-            for verb in ["reload", "restart"]
-                .into_iter()
-                .filter(|verb| block.script.contains(&format!("systemctl {verb} banggia")))
-            {
-                assert!(
-                    verb != "reload" || unit.contains("\nExecReload="),
-                    "{place}: the unit has no {verb}"
-                );
-            }
-        }
+        assert!(checked.status.success(), "{}: {}", block.place(), String::from_utf8_lossy(&checked.stderr));
     }
 
     /// The page with the board, as its reader sees it: the same board as a fragment has its figures, and a browser draws them.
@@ -560,21 +543,108 @@ fn figures(html: &str) -> Vec<&str> {
     texts.filter(is_figure).collect()
 }
 
-fn globbed(pattern: &str) -> Vec<PathBuf> {
-    let (folder, name) = pattern.trim_end_matches('/').rsplit_once('/').unwrap();
-    let (before, behind) =
-        name.split_once('*').map_or((name, None), |(before, behind)| (before, Some(behind)));
-    let entries =
-        fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
-    let mut found = entries.unwrap_or_default();
-    found.retain(|path| {
-        let name = path.file_name().unwrap().to_string_lossy();
-        behind.map_or(name == before, |behind| name.starts_with(before) && name.ends_with(behind))
-    });
-    found
+/// TPBank's board with a price that is seven per cent lower.
+fn jumped() -> Vec<u8> {
+    scaled("tpbank.gold", "chart", dec!(0.93)).into_values().next().unwrap()
+}
+
+/// The commands of a block for a machine whose service manager does not run: its own analysis reads what it would start.
+fn without_manager(script: &str) -> String {
+    let mut text = String::new();
+    for line in script.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let installed = |units: &[&str]| -> String {
+            units.iter().map(|unit| format!(" /etc/systemd/system/{unit}")).collect()
+        };
+        let instead = match words.as_slice() {
+            ["systemctl", "daemon-reload"] => continue,
+            ["systemctl", "enable", "--now", units @ ..]
+            | ["systemctl", "restart" | "reload" | "status", units @ ..] => {
+                format!("systemd-analyze verify --man=no{}", installed(units))
+            }
+            ["systemd-analyze", "security", unit] => {
+                format!(
+                    "systemd-analyze security --no-pager --offline=true --threshold=20{}",
+                    installed(&[unit])
+                )
+            }
+            ["install", ..] => line.to_owned(),
+            _ => panic!("nobody knows how to check without a service manager: {line}"),
+        };
+        text.push_str(&instead);
+        text.push('\n');
+    }
+    text
+}
+
+/// Files and services of the containers that a block names are ones that are shipped.
+fn names_what_is_shipped(block: &Block) {
+    let compose = fs::read_to_string("deploy/compose.yml").unwrap();
+    let commands = block.script.lines().filter_map(|line| line.split('#').next());
+    for word in commands.flat_map(str::split_whitespace) {
+        let exists = match block.need.as_deref() {
+            _ if word.starts_with("deploy/") || word.starts_with("tests/") => Path::new(word).is_file(),
+            Some("docker") if word == "banggia" => compose.contains("\n  banggia:\n"),
+            Some("bench") if !["cargo", "bench", "--bench"].contains(&word) => {
+                Path::new("benches").join(word).with_extension("rs").is_file()
+            }
+            _ => true,
+        };
+        assert!(exists, "{}: there is no {word}", block.place());
+    }
 }
 
 /// TPBank's board with a price that is seven per cent lower.
 fn jumped() -> Vec<u8> {
     scaled("tpbank.gold", "chart", dec!(0.93)).into_values().next().unwrap()
+}
+
+/// The commands of a block for a machine whose service manager does not run: its own analysis reads what it would start.
+fn without_manager(script: &str) -> String {
+    let mut text = String::new();
+    for line in script.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let installed = |units: &[&str]| -> String {
+            units.iter().map(|unit| format!(" /etc/systemd/system/{unit}")).collect()
+        };
+        let instead = match words.as_slice() {
+            ["systemctl", "daemon-reload"] => continue,
+            ["systemctl", "enable", "--now", units @ ..]
+            | ["systemctl", "restart" | "reload" | "status", units @ ..] => {
+                format!("systemd-analyze verify --man=no{}", installed(units))
+            }
+            ["systemd-analyze", "security", unit] => {
+                format!(
+                    "systemd-analyze security --no-pager --offline=true --threshold=20{}",
+                    installed(&[unit])
+                )
+            }
+            ["install", ..] => line.to_owned(),
+            _ => panic!("nobody knows how to check without a service manager: {line}"),
+        };
+        text.push_str(&instead);
+        text.push('\n');
+    }
+    text
+}
+
+/// Files and services of the containers that a block names are ones that are shipped.
+fn names_what_is_shipped(block: &Block) {
+    let compose = fs::read_to_string("deploy/compose.yml").unwrap();
+    for word in block.script.split_whitespace() {
+        if word.starts_with("deploy/") || word.starts_with("tests/") {
+            assert!(Path::new(word).is_file(), "{}: there is no {word}", block.place());
+        } else if word == "banggia" && block.need.as_deref() == Some("docker") {
+            assert!(compose.contains("\n  banggia:\n"), "{}: there is no service {word}", block.place());
+        } else if block.need.as_deref() == Some("bench") && !["cargo", "bench", "--bench"].contains(&word) {
+            if word == "#" {
+                return;
+            }
+            assert!(
+                Path::new("benches").join(word).with_extension("rs").is_file(),
+                "{}: {word}",
+                block.place()
+            );
+        }
+    }
 }
