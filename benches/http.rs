@@ -19,6 +19,8 @@
 
 #[path = "../tests/it/bank.rs"]
 mod bank;
+#[path = "http/unheard.rs"]
+mod canary;
 #[path = "../tests/it/house.rs"]
 mod house;
 #[path = "http/load.rs"]

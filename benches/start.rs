@@ -14,6 +14,8 @@
 
 #[path = "../tests/it/bank.rs"]
 mod bank;
+#[path = "http/unheard.rs"]
+mod canary;
 #[path = "../tests/it/house.rs"]
 mod house;
 

@@ -137,22 +137,7 @@ impl App {
     /// [`StartError`]
     pub async fn start_on(config: Config, mode: Mode, sockets: Sockets) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
-        let (fetcher, clock, nature) = match mode {
-            Mode::Live => {
-                let clock = Clock::system();
-                let live = Live::new(&config.fetch, clock.clone()).with_metrics(Arc::clone(&metrics));
-                (Fetcher::Live(live), clock, Nature::Live)
-            }
-            Mode::Replay(folder) => {
-                let replay = match folder {
-                    Some(folder) => Replay::from_folder(&folder)?,
-                    None => Replay::built_in()?,
-                };
-                let clock = replay.clock();
-                (Fetcher::Replay(replay), clock, Nature::Recorded)
-            }
-            Mode::Simulated(clock, transport) => (Fetcher::Simulated(transport), clock, Nature::Live),
-        };
+        let (fetcher, clock, nature) = sources(mode, &config, &metrics)?;
         // Beside the store's first reads.
         let api = tokio::task::spawn_blocking(|| http::api::routes().split_for_parts().0);
         let recorded = nature == Nature::Recorded;
@@ -166,14 +151,10 @@ impl App {
             Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
-        let watched = Arc::clone(&store);
-        metrics.watch_store(move || StoreTrouble {
-            errors: watched.errors(),
-            waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
-            set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
-        });
+        watch_store(&metrics, &store);
         // Stops with the board, so that what the last runs bring is told too.
-        let stop_board = CancellationToken::new();
+        let [stop_ringing, stop_listening, stop_working, stop_board] =
+            std::array::from_fn(|_| CancellationToken::new());
         let watched = Watched::of(&board, &clock, &metrics);
         let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
         let (updates, inbox) = mpsc::channel(BOARD_QUEUE);
@@ -184,8 +165,6 @@ impl App {
             Arc::clone(&metrics),
             renders.clone(),
         ));
-        let [stop_ringing, stop_listening, stop_working, stop_board] =
-            std::array::from_fn(|_| CancellationToken::new());
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
         tracker.spawn(board.run(inbox, stop_board.clone()));
         let api = api.await.unwrap_or_else(|_| http::api::routes().split_for_parts().0);
@@ -379,6 +358,39 @@ async fn ended(servers: &TaskTracker) {
     if tokio::time::timeout(SERVERS_STOP, servers.wait()).await.is_err() {
         tracing::warn!("some connection did not end in time");
     }
+}
+
+/// Who is asked, by which clock, and what such answers are.
+fn sources(
+    mode: Mode,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<(Fetcher, Clock, Nature), StartError> {
+    Ok(match mode {
+        Mode::Live => {
+            let clock = Clock::system();
+            let live = Live::new(&config.fetch, clock.clone()).with_metrics(Arc::clone(metrics));
+            (Fetcher::Live(live), clock, Nature::Live)
+        }
+        Mode::Replay(folder) => {
+            let replay = match folder {
+                Some(folder) => Replay::from_folder(&folder)?,
+                None => Replay::built_in()?,
+            };
+            let clock = replay.clock();
+            (Fetcher::Replay(replay), clock, Nature::Recorded)
+        }
+        Mode::Simulated(clock, transport) => (Fetcher::Simulated(transport), clock, Nature::Live),
+    })
+}
+
+fn watch_store(metrics: &Metrics, store: &Arc<Store>) {
+    let watched = Arc::clone(store);
+    metrics.watch_store(move || StoreTrouble {
+        errors: watched.errors(),
+        waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
+        set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
+    });
 }
 
 async fn listeners(server: &config::Server, sockets: Sockets) -> Result<(Listener, Listener), StartError> {

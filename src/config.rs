@@ -244,7 +244,7 @@ impl Store {
 }
 
 /// `[fetch]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Who we say that we are.
@@ -322,7 +322,7 @@ pub struct Feed {
 }
 
 /// `[feeds.<provider>.<kind>.sources.<source>]`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Whether it is asked at all.
@@ -337,6 +337,26 @@ pub struct Source {
     pub ca_file: Option<PathBuf>,
     /// An address on the operator's own network.
     pub allow_private: bool,
+}
+
+// Addresses and headers may hold credentials, which no debug print of a configuration shows.
+impl fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = self.proxy.as_ref().map(shown);
+        f.debug_struct("Fetch").field("user_agent", &self.user_agent).field("proxy", &proxy).finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("enabled", &self.enabled)
+            .field("url", &shown(&self.url))
+            .field("headers", &self.headers.keys())
+            .field("ca_file", &self.ca_file)
+            .field("allow_private", &self.allow_private)
+            .finish()
+    }
 }
 
 /// `[widgets]`: what each shows where the page that embeds it does not say.

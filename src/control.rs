@@ -555,7 +555,14 @@ impl Control {
         let is_of = |sections: &[&str]| {
             changes.iter().any(|change| sections.iter().any(|section| change.key.starts_with(section)))
         };
-        self.shop.terms.store(Arc::new(Terms::of(&new)));
+        let mut terms = Terms::of(&new);
+        // A secret that was changed is still none to be shown: answers that repeat it may be under way.
+        let before = self.shop.terms.load();
+        let known: Vec<String> =
+            before.sensitive.iter().filter(|word| !terms.sensitive.contains(word)).cloned().collect();
+        terms.sensitive.extend(known);
+        self.shop.evidence.hide(terms.sensitive.clone());
+        self.shop.terms.store(Arc::new(terms));
         if is_of(&["fetch.", "feeds."])
             && let crate::fetch::Fetcher::Live(live) = &self.shop.fetcher
         {

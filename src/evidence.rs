@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::Offset};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -76,7 +77,7 @@ impl Note {
 #[derive(Debug, Default)]
 pub struct Evidence {
     folder: Option<PathBuf>,
-    sensitive: Vec<String>,
+    sensitive: ArcSwap<Vec<String>>,
     /// One writer at a time, so that numbers hold.
     turn: Mutex<()>,
     complained: AtomicBool,
@@ -103,7 +104,12 @@ impl Evidence {
             }),
             folder => Some(PathBuf::from(folder)),
         };
-        Self { folder, sensitive: config.sensitive(), ..Self::default() }
+        Self { folder, sensitive: ArcSwap::from_pointee(config.sensitive()), ..Self::default() }
+    }
+
+    /// What is cut out from now on.
+    pub fn hide(&self, words: Vec<String>) {
+        self.sensitive.store(Arc::new(words));
     }
 
     /// Keeps an answer, on a thread of its own.
@@ -191,7 +197,7 @@ impl Evidence {
         } else {
             bytes.to_vec()
         };
-        for word in &self.sensitive {
+        for word in self.sensitive.load().iter() {
             let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/");
             let wide = |unit: fn(u16) -> [u8; 2]| word.encode_utf16().flat_map(unit).collect::<Vec<u8>>();
             let forms = [
@@ -288,7 +294,7 @@ mod tests {
     fn evidence(folder: &Path) -> Evidence {
         Evidence {
             folder: Some(folder.join("kept")),
-            sensitive: vec!["CANARY/1".to_owned()],
+            sensitive: ArcSwap::from_pointee(vec!["CANARY/1".to_owned()]),
             ..Evidence::default()
         }
     }

@@ -66,7 +66,7 @@ impl Sockets {
             let name = names.get(at).map(String::as_str);
             match name {
                 Some("hand-over") => {
-                    sockets.predecessor = passed.take_custom(at, UNIX, STREAM, "unix socket")?
+                    sockets.predecessor = passed.take_custom(at, UNIX, STREAM, "unix socket")?;
                 }
                 Some("ops") => sockets.ops = passed.take_tcp_listener(at)?,
                 // Without names of ours: the public one comes first, as in docs/OPERATIONS.md.

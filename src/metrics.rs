@@ -294,21 +294,14 @@ impl Tally {
         }
     }
 
-    /// A connection is open for as long as this lives.
-    #[must_use]
-    pub fn open(this: &Arc<Self>) -> Open {
-        this.open.fetch_add(1, Ordering::Relaxed);
-        Open(Arc::clone(this))
+    /// A connection was opened.
+    pub fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-/// An open connection.
-#[derive(Debug)]
-pub struct Open(Arc<Tally>);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    /// A connection was closed.
+    pub fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -425,8 +418,9 @@ mod tests {
         metrics.public().answered(304);
         metrics.ops().answered(503);
         metrics.ops().answered(100);
-        let open = Tally::open(&metrics.public());
-        drop(Tally::open(&metrics.public()));
+        metrics.public().opened();
+        metrics.public().opened();
+        metrics.public().closed();
         metrics.delivered("delivered", 3);
         metrics.delivered("dropped", 0);
         metrics.undelivered(4);
@@ -434,7 +428,6 @@ mod tests {
         metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
         metrics.watch_store(|| StoreTrouble { errors: 8, ..StoreTrouble::default() });
         let (text, old) = (metrics.text(Form::Open).unwrap(), metrics.text(Form::Classic).unwrap());
-        drop(open);
         for line in [
             "banggia_fetch_total{feed=\"bidv.fx\",source=\"board\",outcome=\"ok\"} 1",
             "banggia_fetch_total{feed=\"bidv.fx\",source=\"board\",outcome=\"blocked\"} 1",

@@ -225,6 +225,14 @@ impl Gave {
             }
         }
     }
+
+    /// Why the first row that waits does.
+    fn why_held(&self) -> Option<&Reason> {
+        match self {
+            Self::Unchanged => None,
+            Self::Sheet(_, judgement, _) => judgement.held.iter().find_map(|held| held.reasons.first()),
+        }
+    }
 }
 
 /// Why one source gave nothing.
@@ -552,6 +560,7 @@ impl Worker {
             match result {
                 Ok(gave) => {
                     let (refused, held) = gave.outliers();
+                    let reason = gave.why_held().map(|reason| self.shop.discreet(reason.clone()).message);
                     let (outcome, changed) = self.settle(at, gave).await;
                     self.shop.metrics.fetched(feed, source.id, outcome);
                     if held > 0 {
@@ -559,6 +568,7 @@ impl Worker {
                             feed,
                             source = source.id,
                             outcome,
+                            reason,
                             status,
                             bytes,
                             ms,

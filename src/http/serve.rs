@@ -245,10 +245,9 @@ impl Door {
 
     /// A task for a connection.
     fn attend(&self, stream: TcpStream, peer: IpAddr, place: Option<OwnedSemaphorePermit>) {
-        let patience = Patience::new();
         let front = self.front.load();
-        let open = Tally::open(&front.tally);
-        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), &front));
+        let patience = Patience::new(&front.tally);
+        let wire = TokioIo::new(Wire::new(stream, Arc::clone(&patience), Arc::clone(&front.mount)));
         let visitor = Visitor {
             front: Arc::clone(&self.front),
             peer,
@@ -270,7 +269,7 @@ impl Door {
             if let Some(farewell) = attendance.end(ended.as_ref()) {
                 farewell.await;
             }
-            drop((open, place));
+            drop(place);
         });
     }
 }
@@ -442,7 +441,7 @@ impl Service<Request<Incoming>> for Visitor {
                 site.quick(request.method(), request.uri(), request.headers())
             }))
         {
-            front.tally.answered(response.status().as_u16());
+            self.patience.answered(response.status());
             let response = self.stopping.last_of_all(response);
             return Either::Left(ready(Ok(response.map(|body| sent(EitherBody::Left(body))))));
         }
@@ -450,13 +449,12 @@ impl Service<Request<Incoming>> for Visitor {
         request.extensions_mut().insert(Peer(self.peer));
         let answer = front.router.clone().call(request);
         let (patience, stopping) = (Arc::clone(&self.patience), Arc::clone(&self.stopping));
-        let tally = Arc::clone(&front.tally);
         Either::Right(Box::pin(async move {
             let mut response = match answer.await {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            tally.answered(response.status().as_u16());
+            patience.answered(response.status());
             if response.status() == StatusCode::NOT_MODIFIED {
                 // axum gives every HEAD one, here of a body that is not there.
                 response.headers_mut().remove(header::CONTENT_LENGTH);

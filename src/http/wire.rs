@@ -15,13 +15,14 @@ use std::{
     time::Duration,
 };
 
+use axum::http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
     net::TcpStream,
     time::{Instant, Sleep},
 };
 
-use super::{Problem, serve::Front};
+use super::Problem;
 use crate::{clock::Clock, metrics::Tally};
 
 /// Bytes that are copied rather than sent from two places.
@@ -41,16 +42,26 @@ pub(super) struct Patience {
     answering: AtomicBool,
     /// It is the reader of the answer who is slow; that has a limit of its own.
     stalled: AtomicBool,
+    /// Where the connection and its answers are counted.
+    tally: Arc<Tally>,
 }
 
 impl Patience {
-    pub(super) fn new() -> Arc<Self> {
+    /// Of a connection that is open from now until nobody holds this.
+    pub(super) fn new(tally: &Arc<Tally>) -> Arc<Self> {
+        tally.opened();
         Arc::new(Self {
             opened: Instant::now(),
             since: AtomicU64::new(0),
             answering: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            tally: Arc::clone(tally),
         })
+    }
+
+    /// A request was answered with this status.
+    pub(super) fn answered(&self, status: StatusCode) {
+        self.tally.answered(status.as_u16());
     }
 
     /// From the request until the body of its answer is handed over.
@@ -70,6 +81,12 @@ impl Patience {
             return None;
         }
         Some(self.opened + Duration::from_millis(self.since.load(Ordering::Relaxed)) + patience)
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.tally.closed();
     }
 }
 
@@ -104,8 +121,6 @@ pub(super) struct Wire {
     patience: Arc<Patience>,
     /// Where the listener is mounted.
     mount: Arc<str>,
-    /// Counts what is said here, which nobody else sees.
-    tally: Arc<Tally>,
     begun: Begun,
     /// Some request was refused.
     refused: bool,
@@ -115,12 +130,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>, front: &Front) -> Self {
+    pub(super) fn new(stream: TcpStream, patience: Arc<Patience>, mount: Arc<str>) -> Self {
         Self {
             stream,
             patience,
-            mount: Arc::clone(&front.mount),
-            tally: Arc::clone(&front.tally),
+            mount,
             begun: Begun::default(),
             refused: false,
             stalled: None,
@@ -171,7 +185,7 @@ impl Wire {
     }
 
     fn raw(&self, problem: Problem) -> Vec<u8> {
-        self.tally.answered(problem.status().as_u16());
+        self.patience.answered(problem.status());
         problem.raw(&self.mount, &date(), self.begun.is_head())
     }
 

@@ -11,17 +11,19 @@ use serde_json::Value;
 use crate::bank::closed_port;
 
 fn banggia(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
-    command.current_dir(folder).env_remove("BANGGIA_CONFIG");
+    let mut command = crate::service::banggia();
+    command.current_dir(folder);
     command
 }
 
 fn run(arguments: &[&str]) -> (i32, String, String) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     outcome(banggia(folder.path()).args(arguments).output().unwrap())
 }
 
 fn outcome(output: Output) -> (i32, String, String) {
+    crate::canary::said(&output.stdout);
+    crate::canary::said(&output.stderr);
     (
         output.status.code().unwrap(),
         String::from_utf8(output.stdout).unwrap(),
@@ -31,7 +33,7 @@ fn outcome(output: Output) -> (i32, String, String) {
 
 #[test]
 fn bad_usage_and_bad_configuration_are_exit_code_2_with_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     std::fs::write(folder.path().join("bad.toml"), "[feeds.bidv.fx]\nshedule = \"* * * * *\"\n").unwrap();
     let cases: &[(&[&str], &str)] = &[
         (
@@ -88,7 +90,7 @@ fn bad_usage_and_bad_configuration_are_exit_code_2_with_one_sentence() {
 
 #[test]
 fn what_fails_at_the_start_is_exit_code_1_with_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let free = ["--ops-listen", "127.0.0.1:0"];
@@ -124,7 +126,7 @@ fn what_fails_at_the_start_is_exit_code_1_with_one_sentence() {
 
 #[test]
 fn check_prints_every_value_with_its_origin_and_five_runs_a_feed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     std::fs::write(
         folder.path().join("b.toml"),
         "[feeds.bidv.fx]\nschedule = \"*/5 8-17 * * Mon-Fri\"\n[secrets]\ndoji_api_key = \"canary-0815\"\n",
@@ -174,7 +176,7 @@ fn feeds_lists_sources_states_and_what_is_missing() {
 
 #[test]
 fn probe_reads_a_saved_answer_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("saved.json");
     std::fs::write(&file, r#"{"item":[{"DATES":"06/03/2024","RATE_BUY":87400000,"RATE_SELL":89500000}]}"#)
         .unwrap();
@@ -212,7 +214,7 @@ fn probe_reads_a_saved_answer_and_changes_nothing() {
 
 #[test]
 fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let program = banggia(folder.path());
     // Started with fewer files than it may have.
     let mut child = Command::new("sh")
@@ -261,7 +263,7 @@ fn serve_logs_its_addresses_serves_and_stops_on_sigterm() {
 
 #[test]
 fn every_refused_request_is_in_the_log_of_level_debug_by_its_request_id() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let mut child = banggia(folder.path())
         .args(["serve", "--replay", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
         .env("BANGGIA_LOG", "debug")
@@ -286,7 +288,7 @@ fn every_refused_request_is_in_the_log_of_level_debug_by_its_request_id() {
 
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     std::fs::write(folder.path().join("b.toml"), "[feeds.tpbank.gold]\nschedule = \"* * * * * *\"\n")
         .unwrap();
     let mut child = banggia(folder.path())
@@ -325,7 +327,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 
 #[test]
 fn without_a_network_serve_says_so_in_one_line_and_how_to_look_at_recorded_answers() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let (_held, closed) = closed_port();
     let mut config = String::new();
     for (_, feed) in providers::feeds() {

@@ -71,7 +71,7 @@ async fn f22_a_machine_whose_clock_is_set_goes_on_fetching_and_believes_nothing_
     let bank = Bank::open().await;
     good_day(&bank, 0);
     let chart = path("tpbank.gold", "chart");
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let clock = folder.path().join("clock");
     std::fs::write(&clock, "+86400").unwrap();
     let file = write_config(folder.path(), "b.toml", &config(&bank, &folder.path().join("banggia.db")));

@@ -187,7 +187,7 @@ async fn a_value_that_the_operator_refused_stays_refused_until_the_source_says_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_held_survives_a_restart_and_its_readings_count_on() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("banggia.db").display());
     let house = Simulation::on(&store, DAY, "").await;
     house.world.says("tpbank.gold", "chart", tape("tpbank.gold", "chart", 0));

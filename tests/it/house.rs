@@ -9,12 +9,15 @@ use banggia::{
 };
 use serde_json::Value;
 
-use crate::bank::{Bank, Reply};
+use crate::{
+    bank::{Bank, Reply},
+    canary,
+};
 
 pub struct House {
     pub bank: Bank,
     pub app: App,
-    pub folder: tempfile::TempDir,
+    pub folder: crate::canary::Folder,
     client: reqwest::Client,
 }
 
@@ -53,7 +56,9 @@ pub fn client() -> reqwest::Client {
 }
 
 pub fn config(text: &str) -> Config {
-    config::assemble(Some((Path::new("test.toml"), text)), &[], &Overrides::default()).unwrap()
+    let secrets: Vec<(String, String)> =
+        canary::environment().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    config::assemble(Some((Path::new("test.toml"), text)), &secrets, &Overrides::default()).unwrap()
 }
 
 /// The wire bytes of a built-in recording.
@@ -106,8 +111,9 @@ impl House {
 
     /// Over a bank that is set up already, with a configuration of the test's own.
     pub async fn of(bank: Bank, text: impl FnOnce(&Bank, &Path) -> String) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let text = text(&bank, &folder.path().join("banggia.db"));
+        canary::listen();
         let app = App::start(config(&text), Mode::Live).await.unwrap();
         Self { bank, app, folder, client: client() }
     }
@@ -134,7 +140,9 @@ impl House {
     pub async fn metrics(&self) -> String {
         let response = self.client.get(format!("http://{}/metrics", self.app.ops)).send().await.unwrap();
         assert_eq!(response.status(), 200);
-        response.text().await.unwrap()
+        let text = response.text().await.unwrap();
+        canary::search("/metrics", text.as_bytes());
+        text
     }
 
     /// Waits until every feed has run once.
@@ -195,7 +203,9 @@ impl House {
     pub async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), 200, "{path}");
-        serde_json::from_str(&response.text().await.unwrap()).unwrap()
+        let text = response.text().await.unwrap();
+        canary::search(path, text.as_bytes());
+        serde_json::from_str(&text).unwrap()
     }
 
     pub async fn feed(&self, id: &str) -> Value {

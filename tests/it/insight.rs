@@ -13,6 +13,7 @@ use providers::ParseError;
 
 use crate::{
     bank::{Bank, Reply},
+    canary::tempdir,
     house::{House, client, config_text, good_day, path},
     service,
     world::{Simulation, at},
@@ -303,7 +304,7 @@ async fn a_fetch_is_one_line_of_the_log_whatever_becomes_of_it() {
     bank.script(&path("tpbank.gold", "chart"), [Reply::status(404)]);
     bank.script(&path("doji.gold", "vangtoday"), [Reply::status(302).with("Location", bank.url("/login"))]);
     bank.script(&path("bidv.deposit", "rates"), [Reply::ok("[]")]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempdir().unwrap();
     let config =
         service::write_config(folder.path(), "b.toml", &config_text(&bank, &folder.path().join("b.db")));
     let mut command = service::banggia();
@@ -321,6 +322,9 @@ async fn a_fetch_is_one_line_of_the_log_whatever_becomes_of_it() {
         let event: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let fields = event["fields"].clone();
+        if event["level"] != "INFO" && event["level"] != "WARN" {
+            continue;
+        }
         if let (Some(feed), Some(source)) = (fields["feed"].as_str(), fields["source"].as_str()) {
             assert_eq!(fields["message"], "fetch", "{line}");
             lines.entry(format!("{feed} {source}")).or_default().push(event.clone());
@@ -352,6 +356,64 @@ async fn a_fetch_is_one_line_of_the_log_whatever_becomes_of_it() {
     let (level, fields) = one("bidv.deposit rates");
     let known = ParseError::Empty.reason().code;
     assert!(level == "WARN" && fields["status"] == 200 && fields["outcome"].is_string(), "{known} {fields}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a22_no_level_of_the_log_says_who_asked_or_what_they_brought() {
+    let folder = tempdir().unwrap();
+    let config = service::write_config(
+        folder.path(),
+        "b.toml",
+        "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\ntrusted_proxies = [\"127.0.0.0/8\"]\nrate_limit = 1\n",
+    );
+    let mut command = service::banggia();
+    command.args(["serve", "--replay"]).args(["--config"]).arg(&config);
+    let program = service::Service::start_with(command);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // An address that nobody else has.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .local_address(std::net::IpAddr::from([127, 77, 0, 7]))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let mut refused = 0;
+    for path in [
+        "/v1/board",
+        "/v1/nothing",
+        "/v1/convert?from=USD&to=VND&amount=1",
+        "/v1/convert?from=USD&to=VND&amount=2",
+        "/v1/gold?odd-query=1",
+        "/oembed?url=odd-query",
+        "/",
+    ] {
+        for method in [reqwest::Method::GET, reqwest::Method::POST] {
+            let request = client.request(method, format!("http://{}{path}", program.public));
+            let request = request
+                .header("x-forwarded-for", "203.0.113.77")
+                .header("forwarded", "for=203.0.113.77")
+                .header("authorization", "Bearer stranger-token")
+                .header("cookie", "stranger-cookie=1")
+                .header("user-agent", "stranger-agent")
+                .header("referer", "https://stranger.example/")
+                .header("origin", "https://stranger.example")
+                .body("stranger-body");
+            refused += usize::from(request.send().await.unwrap().status().is_client_error());
+        }
+    }
+    assert!(refused >= 9, "{refused}");
+    // What is no HTTP at all is told in another place.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 77, 0, 7], 0)).into()).unwrap();
+    socket.connect(&program.public.into()).unwrap();
+    (&socket).write_all(b"stranger-line\r\n\r\n").unwrap();
+    std::io::Read::read_to_end(&mut &socket, &mut Vec::new()).unwrap();
+    let (_, log) = program.stop();
+    assert!(log.contains("request_id") && log.contains("TRACE"), "it was logged, and at every level");
+    for word in ["127.77.0.7", "203.0.113", "stranger"] {
+        let said = log.lines().find(|line| line.contains(word));
+        assert!(said.is_none(), "{word}: {said:?}");
+    }
 }
 
 #[test]

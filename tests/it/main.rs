@@ -28,6 +28,7 @@ mod backfill;
 mod bands;
 mod bank;
 mod calibration;
+mod canary;
 mod cli;
 mod clock;
 mod commands;

@@ -138,7 +138,7 @@ async fn p01_what_was_shown_survives_kill_9_and_is_served_at_once_while_every_ba
     let (seed, rounds, first) = (seed(), number("BANGGIA_KILLS", 10), number("BANGGIA_FROM", 0));
     println!("{rounds} rounds from {first}, seed {seed}");
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("banggia.db");
     let log = folder.path().join("banggia.db-wal");
     let text = config_text(&bank, &file);
@@ -289,7 +289,7 @@ fn is_commit(operation: &Op) -> bool {
 
 /// What a disk holds, opened as after a power cut; one text a content.
 async fn content(disk: &Disk) -> String {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     for (name, bytes) in disk {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
@@ -319,7 +319,7 @@ async fn p02_a_power_cut_at_any_write_loses_no_commit_and_tears_none() {
     let (seed, images) = (seed(), number("BANGGIA_IMAGES", 25));
     println!("{images} moments, seed {seed}");
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("banggia.db");
     let text = every_second(&config_text(&bank, &file));
     let config = write_config(folder.path(), "b.toml", &text);
@@ -332,7 +332,7 @@ async fn p02_a_power_cut_at_any_write_loses_no_commit_and_tears_none() {
     let mut disk = before.clone();
     let base = content(&disk).await;
 
-    let traces = tempfile::tempdir().unwrap();
+    let traces = crate::canary::tempdir().unwrap();
     let mut strace = std::process::Command::new("strace");
     strace
         .args([
@@ -458,14 +458,14 @@ fn outside(service: &Service, file: &Path) -> PathBuf {
 /// The half that needs no file system of its own is `p03_a_store_that_is_full_…` beside the store's code.
 #[tokio::test(flavor = "multi_thread")]
 async fn p03_a_full_disk_stops_no_answer_and_everything_is_kept_once_there_is_room() {
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::canary::tempdir().unwrap();
     let Some(mut command) = in_tmpfs(disk.path(), 4, "true") else {
         println!("P-03: no file system of our own can be mounted here");
         return;
     };
     command.arg(env!("CARGO_BIN_EXE_banggia")).env_remove("BANGGIA_CONFIG");
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = disk.path().join("banggia.db");
     let config = write_config(folder.path(), "b.toml", &every_second(&config_text(&bank, &file)));
     bank.script(&path("tpbank.gold", "chart"), (0..500).map(|n| Reply::ok(gold(FROM + n * STEP))));
@@ -486,7 +486,7 @@ async fn p03_a_full_disk_stops_no_answer_and_everything_is_kept_once_there_is_ro
     let deadline = Instant::now() + Duration::from_mins(1);
     let kept = loop {
         // A copy of one moment; SQLite does not open files of another process's view.
-        let copy = tempfile::tempdir().unwrap();
+        let copy = crate::canary::tempdir().unwrap();
         service.signal("-STOP");
         for part in ["", "-wal"] {
             let name = format!("banggia.db{part}");
@@ -507,7 +507,7 @@ async fn p03_a_full_disk_stops_no_answer_and_everything_is_kept_once_there_is_ro
 
 /// A store as a service leaves it, twice: after a stop, and after `kill -9` with its log; and what it ever served.
 struct Golden {
-    folder: tempfile::TempDir,
+    folder: crate::canary::Folder,
     truth: Vec<Value>,
     text: String,
 }
@@ -527,7 +527,7 @@ fn quotes(board: &Value) -> Vec<Value> {
 
 async fn golden() -> Golden {
     let house = House::on_a_good_day().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let mut truth = quotes(&house.json("/v1/board").await);
     let backup = house.app.store().backup(3).await.unwrap().unwrap();
     house::good_day(&house.bank, 1);
@@ -643,7 +643,7 @@ async fn p04_damaged_stores_start_and_never_serve_what_was_not_published() {
     let mut ends = std::collections::BTreeMap::<String, u32>::new();
     for round in first..first + rounds {
         let mut dice = Dice::of(seed, round);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let file = folder.path().join("banggia.db");
         let state = if dice.roll(2) == 0 { "stopped" } else { "killed" };
         for (path, bytes) in contents(&golden.folder.path().join(state)) {
@@ -747,7 +747,7 @@ async fn p04_on_corrupt_fail_says_so_in_one_sentence_and_leaves_everything_as_it
 #[tokio::test(flavor = "multi_thread")]
 async fn p04_a_file_of_somebody_else_is_refused_and_never_renamed() {
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let own = folder.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let picture = own.join("picture.png");
@@ -812,7 +812,7 @@ async fn p04_a_store_that_is_damaged_while_it_is_used_is_replaced_and_serving_go
 #[tokio::test(flavor = "multi_thread")]
 async fn p05_a_folder_that_cannot_be_written_is_one_sentence_and_nothing_is_touched() {
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let store = folder.path().join("data/banggia.db");
     let config = write_config(folder.path(), "b.toml", &config_text(&bank, &store));
@@ -863,7 +863,7 @@ async fn p05_a_folder_that_cannot_be_written_is_one_sentence_and_nothing_is_touc
     }
 
     // A read-only file system.
-    let disk = tempfile::tempdir().unwrap();
+    let disk = crate::canary::tempdir().unwrap();
     let then = "mkdir \"$0/data\" && mount -o remount,ro none \"$0\"";
     let Some(mut command) = in_tmpfs(disk.path(), 1, then) else {
         println!("P-05: no file system of our own can be mounted here");
@@ -880,7 +880,7 @@ async fn p05_a_folder_that_cannot_be_written_is_one_sentence_and_nothing_is_touc
 #[tokio::test(flavor = "multi_thread")]
 async fn p06_a_store_of_a_newer_version_is_refused_and_left_alone() {
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let own = folder.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let file = own.join("banggia.db");
@@ -894,7 +894,7 @@ async fn p06_a_store_of_a_newer_version_is_refused_and_left_alone() {
     .unwrap();
     // After a kill it is all in the log, after a stop in the file.
     for stopped in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         if stopped {
             newer.close().await.unwrap();
             newer = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
@@ -955,7 +955,7 @@ async fn p07_a_migration_that_is_killed_half_way_is_done_by_the_next_start() {
         // At every write in turn, beginning anywhere, as far as there are any.
         let mut nth = 1 + dice.roll(3);
         for _ in 0..most {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = crate::canary::tempdir().unwrap();
             let file = folder.path().join("banggia.db");
             if steps > 0 {
                 of_schema(&file, steps).await;
@@ -1033,7 +1033,7 @@ async fn p07_a_migration_that_is_killed_half_way_is_done_by_the_next_start() {
 async fn p08_a_second_process_is_refused_and_a_successor_may_begin_at_once() {
     let bank = Bank::open().await;
     house::good_day(&bank, 0);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let config =
         write_config(folder.path(), "b.toml", &config_text(&bank, &folder.path().join("banggia.db")));
     let first = Service::start(&config);
@@ -1110,7 +1110,7 @@ fn usd(sell: i64) -> Kept {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p10_a_backup_that_is_made_while_writing_is_the_store_at_one_commit() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("banggia.db");
     let store = Arc::new(Store::open(&url(&file), Nature::Live).await.unwrap());
     let done = Arc::new(AtomicBool::new(false));
@@ -1221,7 +1221,7 @@ async fn p04_a_log_damaged_in_its_middle_is_told_and_what_is_before_the_damage_i
     }
     let version = first.json("/v1/board").await["version"].as_i64().unwrap();
     // As `kill -9` would leave it.
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     for file in std::fs::read_dir(first.folder.path()).unwrap().map(|file| file.unwrap().path()) {
         if file.is_file() && !file.to_string_lossy().ends_with("-shm") {
             std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();

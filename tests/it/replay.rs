@@ -82,7 +82,7 @@ async fn the_second_step_comes_by_the_schedule_of_the_recorded_clock() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recordings_are_read_from_a_folder_with_the_same_names() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("tpbank")).unwrap();
     let body = r#"{"item":[{"DATES":"05/17/2024","RATE_BUY":87400000,"RATE_SELL":89500000}]}"#;
     std::fs::write(folder.path().join("tpbank/gold.chart.2024-05-17T1000.json"), body).unwrap();
@@ -97,7 +97,7 @@ async fn recordings_are_read_from_a_folder_with_the_same_names() {
         ("x/gold.chart.2024-05-17T1000.json", "no source"),
         ("tpbank/gold.json", "not named like a recording"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let file = folder.path().join(name);
         std::fs::create_dir(file.parent().unwrap()).unwrap();
         std::fs::write(&file, body).unwrap();

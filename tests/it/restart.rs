@@ -96,7 +96,7 @@ async fn a_feed_that_fails_after_a_restart_keeps_its_last_board() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stores_that_cannot_be_used_are_refused_in_one_sentence_and_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let url = |name: &str| format!("sqlite:{}", folder.path().join(name).display());
 
     let missing = Store::open(&url("no/such/banggia.db"), Nature::Live).await.unwrap_err();

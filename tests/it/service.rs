@@ -11,13 +11,17 @@ use std::{
 
 use serde_json::Value;
 
-/// The operator's, in tests.
-pub const TOKEN: &str = "a token of the tests, which is no secret";
+use crate::canary;
 
-/// `banggia`, without the environment of whoever runs the tests.
+/// The operator's, in tests: found like those of `tests/canaries` wherever it shows.
+pub const TOKEN: &str = "a22canary-admin-token-2f9c";
+
+/// `banggia`, without the environment of whoever runs the tests, with secrets that it must not tell at any level.
 pub fn banggia() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_banggia"));
-    command.env_remove("BANGGIA_CONFIG").env_remove("BANGGIA_LOG").env_remove("BANGGIA_LOG_FORMAT");
+    command.env_remove("BANGGIA_CONFIG").env_remove("BANGGIA_LOG_FORMAT");
+    command.env("BANGGIA_LOG", "trace").envs(canary::environment());
+    command.env("BANGGIA_SECRETS__ADMIN_TOKEN", TOKEN);
     command
 }
 
@@ -33,6 +37,7 @@ pub fn refused(mut command: Command, config: &Path) -> (i32, String) {
     }
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    canary::said(said.as_bytes());
     (child.wait().unwrap().code().unwrap_or(-1), said)
 }
 
@@ -50,14 +55,20 @@ impl Service {
 
     /// Started by a command that ends in the program, such as `strace … banggia`.
     pub fn start_by(mut command: Command, config: &Path) -> Self {
-        let mut child =
-            command.args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["serve", "--config"]).arg(config);
+        Self::start_with(command)
+    }
+
+    /// Started by a whole command line.
+    pub fn start_with(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (sender, receiver) = mpsc::channel();
         let (lines, book) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(&log));
         std::thread::spawn(move || {
             let mut public: Option<SocketAddr> = None;
             for line in lines.map_while(Result::ok) {
+                canary::said(format!("{line}\n").as_bytes());
                 if let Some((_, address)) = line.split_once("public listener on http://") {
                     // In JSON a quotation mark follows.
                     public = address.split('"').next().and_then(|address| address.trim().parse().ok());
@@ -128,6 +139,7 @@ impl Service {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
+        canary::search(path, text.as_bytes());
         text
     }
 

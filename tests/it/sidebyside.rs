@@ -235,7 +235,7 @@ struct Cached {
     address: std::net::SocketAddr,
     /// How often nginx asked the script.
     runs: Arc<AtomicUsize>,
-    _folder: tempfile::TempDir,
+    _folder: crate::canary::Folder,
 }
 
 impl Drop for Cached {
@@ -274,7 +274,7 @@ impl Cached {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), script.clone()));
             }
         });
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         // Started by root, nginx works as somebody else.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -29,7 +29,7 @@ struct Bank {
     /// The authority, as an operator would save it.
     authority: PathBuf,
     asked: Arc<AtomicUsize>,
-    _folder: tempfile::TempDir,
+    _folder: crate::canary::Folder,
 }
 
 impl Bank {
@@ -59,7 +59,7 @@ impl Bank {
         }
         let certificate = params.signed_by(&key, &issuer).unwrap();
 
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let file = folder.path().join("authority.pem");
         std::fs::write(&file, authority.pem()).unwrap();
         let private = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

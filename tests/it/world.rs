@@ -9,7 +9,6 @@ use banggia::{
     app::{App, Mode},
     board::{ServedFeed, Snapshot, Status},
     clock::Clock,
-    config,
     fetch::{Body, Exchange, Outcome, Target, Transport, Validators},
     judge::hold::figures,
     refresh::RunEnd,
@@ -18,6 +17,8 @@ use jiff::Timestamp;
 use providers::{Answer, Feed, Parsed, Quote, Request, Secrets, Sheet, Source};
 use rust_decimal::Decimal;
 use serde_json::Value;
+
+use crate::canary;
 
 /// What a source answers to a step.
 pub type Script = Box<dyn FnMut(&Request) -> Result<Vec<u8>, Outcome> + Send>;
@@ -181,12 +182,8 @@ impl Simulation {
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\nrate_limit = 0\n[store]\nurl = \"{store}\"\n{more}"
         );
-        let config = config::assemble(
-            Some((std::path::Path::new("test.toml"), &text)),
-            &[],
-            &config::Overrides::default(),
-        )
-        .unwrap();
+        canary::listen();
+        let config = crate::house::config(&text);
         let transport: Arc<dyn Transport> = Arc::clone(&world) as _;
         let app = App::start(config, Mode::Simulated(clock.clone(), transport)).await.unwrap();
         Self { app, clock, world }
@@ -247,16 +244,15 @@ impl Simulation {
 
     /// A document as it is served, over the loopback.
     pub async fn json(&self, path: &str) -> Value {
-        let answer =
-            crate::house::client().get(format!("http://{}{path}", self.app.public)).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "{path}");
-        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+        serde_json::from_str(&self.text(path).await).unwrap()
     }
 
     pub async fn text(&self, path: &str) -> String {
         let answer =
             crate::house::client().get(format!("http://{}{path}", self.app.public)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
-        answer.text().await.unwrap()
+        let text = answer.text().await.unwrap();
+        canary::search(path, text.as_bytes());
+        text
     }
 }

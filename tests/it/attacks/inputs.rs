@@ -526,7 +526,7 @@ async fn a19_a_configured_address_in_the_private_network_is_refused_in_every_spe
 #[tokio::test(flavor = "multi_thread")]
 async fn a19_a_replay_asks_nobody_whatever_its_recordings_say() {
     let bank = Bank::open().await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let house = folder.path().join("tpbank");
     std::fs::create_dir(&house).unwrap();
     // Addresses inside, and a link to a file outside, which is read as an answer and as nothing else.

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use super::{EVERYTHING, REFUSED, header};
 use crate::{
     bank::{Bank, Reply},
+    canary,
     house::{House, client, config_text, good_day, path},
 };
 
@@ -39,6 +40,7 @@ impl Program {
             .args(["--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
             .current_dir(folder)
             .env_remove("BANGGIA_CONFIG")
+            .envs(canary::environment())
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -56,6 +58,7 @@ impl Program {
                     // After the second nobody listens any more.
                     let _ = sender.send(address);
                 }
+                canary::said(&line);
                 kept.lock().unwrap().push_str(&text);
                 line.clear();
             }
@@ -125,7 +128,7 @@ async fn a21_an_event_is_one_line_of_the_log_whatever_strangers_write() {
     bank.script(&path("ocb.deposit", "widget"), [Reply::ok(odd.clone())]);
     bank.script(&path("ocb.deposit", "table"), [Reply::ok(odd)]);
     for json in [false, true] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let config = config_text(&bank, &folder.path().join("b.db"));
         std::fs::write(folder.path().join("b.toml"), config).unwrap();
         let format = if json { "json" } else { "text" };
@@ -219,7 +222,7 @@ async fn a22_no_output_of_any_kind_says_a_secret_even_at_trace_level() {
     bank.script(&path("ocb.deposit", "widget"), [Reply::ok(format!("<html><title>{all}</title></html>"))]);
     let forms = forms();
     for proxy in ["", "http://CANARY-PROXY:CANARY-PROXYPASS@"] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let mut config = config_text(&bank, &at("b.db"));
         let tpbank = bank.url(&path("tpbank.gold", "chart"));
@@ -302,7 +305,7 @@ async fn a22_no_output_of_any_kind_says_a_secret_even_at_trace_level() {
 
 #[test]
 fn a22_a_mistake_beside_a_secret_is_told_without_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     for (text, environment) in [
         ("[secrets]\ndoji_api_kye = \"CANARY-FILE\"\n", None),
         ("[secrets]\ndoji_api_key = [\"CANARY-FILE\"]\n", None),
@@ -338,7 +341,7 @@ fn a22_a_mistake_beside_a_secret_is_told_without_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a34_a_flood_leaves_files_for_those_who_watch_and_without_any_the_service_waits_and_recovers() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     // The hard limit, to which the program raises the soft one.
     let program = Program::start(folder.path(), "ulimit -n 128;", &["serve", "--replay"], &[]);
     let files = || std::fs::read_dir(format!("/proc/{}/fd", program.child.id())).unwrap().count();
@@ -491,7 +494,7 @@ fn a29_only_registered_packages_are_built_in_and_none_of_npm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a30_the_files_of_the_element_have_the_hash_that_is_printed_and_are_the_same_wherever_they_are_made()
 {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let program = Program::start(folder.path(), "", &["serve", "--replay"], &[]);
     let again = Program::start(folder.path(), "", &["serve", "--replay"], &[]);
     let gallery = program.get("/").await.text().await.unwrap();

@@ -394,7 +394,7 @@ fn f34_thousands_for_decimals_and_the_other_way_round_are_never_another_figure()
 fn f16_entities_of_a_document_are_neither_expanded_nor_fetched() {
     let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("price");
     std::fs::write(&file, "85,100").unwrap();
     let mut bomb = String::from("<!DOCTYPE x [<!ENTITY a0 \"lol\">");

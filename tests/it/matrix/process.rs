@@ -3,7 +3,7 @@
 use std::{
     fmt::Write as _,
     io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use crate::bank::{Bank, Reply};
 struct Program {
     child: Child,
     public: String,
-    _folder: tempfile::TempDir,
+    _folder: crate::canary::Folder,
 }
 
 impl Drop for Program {
@@ -31,7 +31,7 @@ impl Drop for Program {
 
 impl Program {
     fn start(bank: &Bank) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let mut text = String::from(
             "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n[store]\nurl = \"sqlite:banggia.db\"\n[secrets]\n",
         );
@@ -52,7 +52,7 @@ impl Program {
         }
         let file = folder.path().join("banggia.toml");
         std::fs::write(&file, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_banggia"))
+        let mut child = crate::service::banggia()
             .args(["serve", "--config"])
             .arg(&file)
             .current_dir(folder.path())
@@ -64,7 +64,9 @@ impl Program {
             .find_map(|line| Some(line.ok()?.split_once("public listener on ")?.1.to_owned()))
             .expect("it starts");
         // A full pipe would stop it.
-        std::thread::spawn(move || lines.for_each(drop));
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| crate::canary::said(format!("{line}\n").as_bytes()));
+        });
         Self { child, public, _folder: folder }
     }
 

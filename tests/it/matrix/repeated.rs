@@ -31,7 +31,7 @@ async fn f36_a_cache_that_never_changes_is_asked_without_conditions_every_six_ho
     let same = Reply::Http(304, vec![tag, ("Age", "99999".to_owned())], Vec::new());
     bank.script(&path("tpbank.gold", "chart"), [first.clone(), same.clone(), same.clone(), same, first]);
 
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let config = house::config(&house::config_text(&bank, &folder.path().join("unused.db")));
     let clock = Clock::starting_at("2026-09-30T10:05:00+07:00".parse().unwrap());
     let store = Arc::new(Store::open("sqlite::memory:", Nature::Live).await.unwrap());
