@@ -61,7 +61,9 @@ impl Block {
     /// Whether its last command is a server that stays in front of the terminal.
     fn serves(&self) -> bool {
         let last = self.script.lines().rfind(|line| !line.trim().is_empty() && !line.starts_with('#'));
-        last.is_some_and(|line| line.contains("banggia serve") && !line.trim_end().ends_with('&'))
+        last.is_some_and(|line| {
+            (line.contains("banggia serve") || line.contains("-- serve")) && !line.trim_end().ends_with('&')
+        })
     }
 }
 
@@ -289,7 +291,10 @@ fn inside(machine: &Path) {
         let mut section = None;
         for block in blocks(page) {
             if section.as_ref() != Some(&block.section) {
-                desk.end_section();
+                // What is started before the first heading is for the whole page.
+                if section.as_deref() != Some("") {
+                    desk.end_section();
+                }
                 // Each begins in the repository, as whoever reads only this section does.
                 let _ = fs::remove_file(desk.machine.join("state"));
                 println!("  {}", block.section);
@@ -312,7 +317,7 @@ impl Desk {
     /// Does with a block what can be done, and says what that was.
     fn take(&mut self, block: &Block) -> String {
         let place = block.place();
-        self.is_shell(block);
+        Self::is_shell(block);
         let mut script = block.script.clone();
         let mut how = "executed".to_owned();
         match block.need.as_deref() {
@@ -465,7 +470,7 @@ impl Desk {
         }
     }
 
-    fn is_shell(&self, block: &Block) {
+    fn is_shell(block: &Block) {
         let checked = Command::new("sh").args(["-nc", &block.script]).output().unwrap();
         assert!(checked.status.success(), "{}: {}", block.place(), String::from_utf8_lossy(&checked.stderr));
     }
@@ -554,7 +559,7 @@ fn without_manager(script: &str) -> String {
     for line in script.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         let installed = |units: &[&str]| -> String {
-            units.iter().map(|unit| format!(" /etc/systemd/system/{unit}")).collect()
+            units.iter().flat_map(|unit| [" /etc/systemd/system/", unit]).collect()
         };
         let instead = match words.as_slice() {
             ["systemctl", "daemon-reload"] => continue,
@@ -591,60 +596,5 @@ fn names_what_is_shipped(block: &Block) {
             _ => true,
         };
         assert!(exists, "{}: there is no {word}", block.place());
-    }
-}
-
-/// TPBank's board with a price that is seven per cent lower.
-fn jumped() -> Vec<u8> {
-    scaled("tpbank.gold", "chart", dec!(0.93)).into_values().next().unwrap()
-}
-
-/// The commands of a block for a machine whose service manager does not run: its own analysis reads what it would start.
-fn without_manager(script: &str) -> String {
-    let mut text = String::new();
-    for line in script.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let installed = |units: &[&str]| -> String {
-            units.iter().map(|unit| format!(" /etc/systemd/system/{unit}")).collect()
-        };
-        let instead = match words.as_slice() {
-            ["systemctl", "daemon-reload"] => continue,
-            ["systemctl", "enable", "--now", units @ ..]
-            | ["systemctl", "restart" | "reload" | "status", units @ ..] => {
-                format!("systemd-analyze verify --man=no{}", installed(units))
-            }
-            ["systemd-analyze", "security", unit] => {
-                format!(
-                    "systemd-analyze security --no-pager --offline=true --threshold=20{}",
-                    installed(&[unit])
-                )
-            }
-            ["install", ..] => line.to_owned(),
-            _ => panic!("nobody knows how to check without a service manager: {line}"),
-        };
-        text.push_str(&instead);
-        text.push('\n');
-    }
-    text
-}
-
-/// Files and services of the containers that a block names are ones that are shipped.
-fn names_what_is_shipped(block: &Block) {
-    let compose = fs::read_to_string("deploy/compose.yml").unwrap();
-    for word in block.script.split_whitespace() {
-        if word.starts_with("deploy/") || word.starts_with("tests/") {
-            assert!(Path::new(word).is_file(), "{}: there is no {word}", block.place());
-        } else if word == "banggia" && block.need.as_deref() == Some("docker") {
-            assert!(compose.contains("\n  banggia:\n"), "{}: there is no service {word}", block.place());
-        } else if block.need.as_deref() == Some("bench") && !["cargo", "bench", "--bench"].contains(&word) {
-            if word == "#" {
-                return;
-            }
-            assert!(
-                Path::new("benches").join(word).with_extension("rs").is_file(),
-                "{}: {word}",
-                block.place()
-            );
-        }
     }
 }
