@@ -28,7 +28,7 @@ const WEEK: [&str; 2] = ["2026-09-07", "2026-09-13"];
 const WORKING: [&str; 5] = ["2026-09-07", "2026-09-08", "2026-09-09", "2026-09-10", "2026-09-11"];
 
 /// Vietcombank's board of a day: the first figure is the cash rate of a dollar.
-fn board(day: &str, usd: u32) -> Reply {
+pub fn board(day: &str, usd: u32) -> Reply {
     let row = |code: &str, cash: u32, more: u32| {
         format!(
             r#"{{"currencyName":"{code}","currencyCode":"{code}","cash":"{cash}.00","transfer":"{}.00","sell":"{}.00"}}"#,

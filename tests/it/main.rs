@@ -47,6 +47,7 @@ mod limits;
 mod load;
 mod matrix;
 mod mutations;
+mod operations;
 mod operator;
 mod persistence;
 mod replay;

@@ -461,7 +461,8 @@ fn documented(words: &str) -> String {
     let text = std::fs::read_to_string("docs/OPERATIONS.md").unwrap();
     let (_, rest) =
         text.split_once(words).unwrap_or_else(|| panic!("docs/OPERATIONS.md says nothing of {words}"));
-    let (_, rest) = rest.split_once("```sh\n").unwrap();
+    let (_, rest) = rest.split_once("```sh").unwrap();
+    let (_, rest) = rest.split_once('\n').unwrap();
     rest.split_once("```").unwrap().0.to_owned()
 }
 
