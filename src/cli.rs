@@ -10,7 +10,12 @@ mod man;
 mod probe;
 mod serve;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use jiff::civil::Date;
@@ -143,6 +148,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
     // A parser that does not come back must not keep the program.
     runtime.shutdown_background();
     Ok(match result {
+        Ok(_) if UNWRITTEN.load(Ordering::Relaxed) => ExitCode::FAILURE,
         Ok(code) => code,
         Err(Failure(code, message)) => {
             for line in message.lines() {
@@ -175,8 +181,17 @@ fn complain(line: &str) {
 
 /// Text on standard output; a closed pipe ends the printing, not the program.
 fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let mut out = std::io::stdout();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        complain(&format!("banggia: what was asked for cannot be written: {error}"));
+        UNWRITTEN.store(true, Ordering::Relaxed);
+    }
 }
+
+/// Whether something that was asked for could not be written.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
 
 fn load(common: &Common, overrides: &Overrides) -> Result<Config, Failure> {
     Ok(config::load(common.config.as_deref(), overrides)?)

@@ -621,6 +621,13 @@ impl Inputs {
     /// # Errors
     /// As [`load`].
     pub fn read_again(&self, console: Console) -> Result<Config, ConfigError> {
+        // A pipe would be waited for, and says something else each time.
+        if let Some(path) = self.file.as_ref().filter(|path| path.exists() && !path.is_file()) {
+            return Err(ConfigError::one(format!(
+                "{}: cannot be read: it is no regular file",
+                path.display()
+            )));
+        }
         let text = self.text()?;
         if let Some(path) =
             self.file.as_ref().filter(|_| text.as_ref().is_some_and(|text| text.trim().is_empty()))
@@ -712,8 +719,7 @@ pub struct LogSettings {
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
 pub fn log_settings() -> LogSettings {
     LogSettings {
-        filter: std::env::var("BANGGIA_LOG")
-            .unwrap_or_else(|_| "info,tokio_cron_scheduler=warn,sqlx=warn".to_owned()),
+        filter: std::env::var("BANGGIA_LOG").unwrap_or_else(|_| "info,sqlx=warn".to_owned()),
         json: std::env::var("BANGGIA_LOG_FORMAT").is_ok_and(|format| format == "json"),
     }
 }

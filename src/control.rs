@@ -39,6 +39,8 @@ const STAGGER: Duration = Duration::from_millis(150);
 pub const COOL_DOWN: Duration = Duration::from_secs(10);
 /// How long a feed that is switched off may take to end its run.
 const WORKER_STOP: Duration = Duration::from_secs(2);
+/// How long files may take to be read.
+const READING: Duration = Duration::from_secs(5);
 /// So many acts are at hand.
 const ACTS: u32 = 200;
 /// Letters of what an act is about.
@@ -128,6 +130,9 @@ pub enum Refusal {
     /// The store does not give what a feed needs that is switched on.
     #[error("the store cannot be read: {0}")]
     Store(String),
+    /// What is served is kept nowhere.
+    #[error("the store is in memory, and a successor would have nothing to serve")]
+    NothingToHandOver,
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -272,9 +277,9 @@ impl Control {
     pub async fn reload(&self, via: Via) -> Result<Vec<Change>, Refusal> {
         let _changing = self.changing.lock().await;
         let current = self.config();
-        let result = match current.inputs.read_again(current.console.clone()) {
+        let result = match read_again(&current).await {
             Ok(new) => self.apply(&current, new).await,
-            Err(error) => Err(error.into()),
+            Err(refusal) => Err(refusal),
         };
         let now = self.shop.clock.now();
         self.shop.metrics.reloaded(result.is_ok(), now);
@@ -301,6 +306,20 @@ impl Control {
             }
         }
         result
+    }
+
+    /// The configuration under which a successor would start, if it would serve what is served now.
+    ///
+    /// # Errors
+    /// [`Refusal`]
+    pub async fn for_successor(&self) -> Result<Config, Refusal> {
+        let current = self.config();
+        if crate::store::file_of(&current.store.url).is_none() {
+            return Err(Refusal::NothingToHandOver);
+        }
+        let new = read_again(&current).await?;
+        refuse_fixed(&current.changes(&new))?;
+        Ok(new)
     }
 
     /// Changes a feed's schedule, for now or for good.
@@ -342,14 +361,14 @@ impl Control {
     /// [`Refusal`]
     pub async fn resume(&self, via: Via, feed: &str) -> Result<Vec<Change>, Refusal> {
         let id = self.known(feed)?;
-        let mut changes = self.tune(via, "resume", id, "paused", None, true).await?;
-        if self.config().feeds.get(id).is_some_and(|feed| feed.paused) {
-            // It is the operator's own file that pauses it.
-            changes = self
-                .tune(via, "resume", id, "paused", Some("false"), self.config().overrides_file().is_some())
-                .await?;
-        }
-        Ok(changes)
+        let (current, key) = (self.config(), format!("feeds.{id}.paused"));
+        let mut without = kept_by_now(&current)?;
+        without.for_now.remove(&key);
+        without.kept.remove(&key);
+        // Where it is the operator's own file that pauses it, that takes a change of its own.
+        let stays = current.inputs.tuned(without)?.feeds.get(id).is_some_and(|feed| feed.paused);
+        let for_good = !stays || current.overrides_file().is_some();
+        self.tune(via, "resume", id, "paused", stays.then_some("false"), for_good).await
     }
 
     /// One key of one feed; `None` takes back what was changed before.
@@ -393,7 +412,7 @@ impl Control {
         value: Option<&str>,
         for_good: bool,
     ) -> Result<Vec<Change>, Refusal> {
-        let old = &current.console;
+        let old = &kept_by_now(current)?;
         let mut console = old.clone();
         console.for_now.remove(key);
         match value {
@@ -454,7 +473,7 @@ impl Control {
                             Some(RunEnd::Failed(codes)) => {
                                 format!("no source gave a board: {}", codes.join(", "))
                             }
-                            None => Refusal::Stopping.to_string(),
+                            None => this.gone(id).to_string(),
                         };
                         this.note(via, "refresh", id, None, None, &outcome).await;
                         if let Some(end) = end {
@@ -466,8 +485,13 @@ impl Control {
             }
         };
         let mut running = running.map_err(|seconds| Refusal::CoolingDown { feed: id.to_owned(), seconds })?;
-        let end = running.wait_for(Option::is_some).await.map_err(|_| Refusal::Stopping)?;
+        let end = running.wait_for(Option::is_some).await.map_err(|_| self.gone(id))?;
         end.clone().ok_or(Refusal::Stopping)
+    }
+
+    /// Why a worker does not answer.
+    fn gone(&self, feed: &str) -> Refusal {
+        self.known(feed).err().unwrap_or(Refusal::Stopping)
     }
 
     /// Serves a held value, or refuses it for as long as its source says the same. `quote` is its id.
@@ -495,7 +519,7 @@ impl Control {
                 Ok(())
             }
             Some(RunEnd::Failed(_)) => Err(not_held()),
-            None => Err(Refusal::Stopping),
+            None => Err(self.gone(feed)),
         }
     }
 
@@ -531,17 +555,7 @@ impl Control {
             return Err(Refusal::Stopping);
         }
         let changes = old.changes(&new);
-        let fixed: Vec<String> = changes
-            .iter()
-            .filter(|change| FIXED.iter().any(|key| change.key == *key || (key.ends_with('.') && change.key.starts_with(key))))
-            .map(|change| {
-                let Change { key, before, after, origin } = change;
-                format!("{origin}: {key}: {before} cannot become {after} while the service runs; restart it for that")
-            })
-            .collect();
-        if !fixed.is_empty() {
-            return Err(ConfigError(fixed).into());
-        }
+        refuse_fixed(&changes)?;
         let recorded = self.shop.fetcher.is_replay();
         let (mut added, mut tuned, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for (_, feed) in providers::feeds() {
@@ -695,6 +709,51 @@ impl Control {
             tracing::error!("the store is slow; the act is kept when it takes it");
         }
     }
+}
+
+/// Reads everything that it was read from again; what the operator changed for good may have been edited by hand. Whatever
+/// a file leads to by now, nobody waits for it for ever.
+async fn read_again(current: &Arc<Config>) -> Result<Config, Refusal> {
+    let current = Arc::clone(current);
+    let read = tokio::task::spawn_blocking(move || {
+        let console = kept_by_now(&current)?;
+        current.inputs.read_again(console)
+    });
+    match tokio::time::timeout(READING, read).await {
+        Ok(Ok(read)) => Ok(read?),
+        Ok(Err(_)) => Err(unreadable("reading it panicked")),
+        Err(_) => Err(unreadable(&format!("it could not be read within {READING:?}"))),
+    }
+}
+
+fn unreadable(why: &str) -> Refusal {
+    ConfigError(vec![format!("the configuration: {why}")]).into()
+}
+
+/// The operator's changes: those for now, and those for good as they stand in their file.
+fn kept_by_now(current: &Config) -> Result<Console, ConfigError> {
+    let mut console = current.console.clone();
+    if let Some(file) = current.overrides_file() {
+        console.read(&file)?;
+    }
+    Ok(console)
+}
+
+/// What is bound, open or locked cannot be changed.
+fn refuse_fixed(changes: &[Change]) -> Result<(), Refusal> {
+    let is_fixed = |change: &&Change| {
+        FIXED.iter().any(|key| change.key == *key || (key.ends_with('.') && change.key.starts_with(key)))
+    };
+    let fixed: Vec<String> = changes
+        .iter()
+        .filter(is_fixed)
+        .map(|Change { key, before, after, origin }| {
+            format!(
+                "{origin}: {key}: {before} cannot become {after} while the service runs; restart it for that"
+            )
+        })
+        .collect();
+    if fixed.is_empty() { Ok(()) } else { Err(ConfigError(fixed).into()) }
 }
 
 /// Whether some change is one of this feed's settings, or of what it reckons by.

@@ -201,6 +201,12 @@ impl Outcome {
         }
     }
 
+    /// Until when a source asked to be left alone, by the sentence of [`Outcome::RetryAfter`]: all that is kept of it.
+    #[must_use]
+    pub fn wait_told(message: &str) -> Option<Timestamp> {
+        message.split_once("asks to wait until ")?.1.parse().ok()
+    }
+
     /// Whether the next try may well succeed.
     fn is_passing(&self) -> bool {
         match self {
@@ -944,6 +950,14 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f10_a_wish_to_be_left_alone_can_be_read_off_its_sentence() {
+        let until: Timestamp = "2026-09-30T10:05:03+07:00".parse().unwrap();
+        let outcome = Outcome::RetryAfter { status: StatusCode::SERVICE_UNAVAILABLE, until };
+        assert_eq!(Outcome::wait_told(&outcome.to_string()), Some(until));
+        assert_eq!(Outcome::wait_told(&Outcome::Slow.to_string()), None);
+    }
 
     #[test]
     fn private_addresses_are_known_in_every_spelling() {

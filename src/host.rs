@@ -62,20 +62,28 @@ impl Sockets {
         let names = config::socket_names();
         let mut passed = listenfd::ListenFd::from_env();
         let mut sockets = Self::default();
+        let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidInput, why);
         for at in 0..passed.len() {
-            let name = names.get(at).map(String::as_str);
-            match name {
-                Some("hand-over") => {
-                    sockets.predecessor = passed.take_custom(at, UNIX, STREAM, "unix socket")?;
-                }
-                Some("ops") => sockets.ops = passed.take_tcp_listener(at)?,
-                // Without names of ours: the public one comes first, as in docs/OPERATIONS.md.
-                _ if sockets.public.is_none() => sockets.public = passed.take_tcp_listener(at)?,
-                _ if sockets.ops.is_none() => sockets.ops = passed.take_tcp_listener(at)?,
+            // Where none has a name the public one comes first. A wrong name must not put the operator's listener on a public
+            // address.
+            let unnamed = NAMES.get(at).copied().filter(|_| names.is_empty());
+            let name = names.get(at).map(String::as_str).or(unnamed).unwrap_or("nothing");
+            let taken = match name {
+                "public" => sockets.public.is_some(),
+                "ops" => sockets.ops.is_some(),
+                "hand-over" => sockets.predecessor.is_some(),
                 _ => {
-                    let why = format!("socket {at} is neither the public listener's nor the operator's");
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+                    let allowed = "FileDescriptorName=public and FileDescriptorName=ops";
+                    return Err(wrong(format!("socket {at} is called {name}; allowed are {allowed}")));
                 }
+            };
+            if taken {
+                return Err(wrong(format!("two sockets are called {name}, and one can be used")));
+            }
+            match name {
+                "public" => sockets.public = passed.take_tcp_listener(at)?,
+                "ops" => sockets.ops = passed.take_tcp_listener(at)?,
+                _ => sockets.predecessor = passed.take_custom(at, UNIX, STREAM, "unix socket")?,
             }
         }
         Ok(sockets)
@@ -184,13 +192,12 @@ impl Host {
 
 /// `None`: the successor serves, and we are done. Otherwise the service goes on in this process.
 async fn hand_over(app: App, mode: &Mode) -> Result<Option<App>, StartError> {
-    let config = app.control().config();
-    // A successor would refuse it as well, but only after our sources had been stopped.
-    let config = match config.inputs.read_again(config.console.clone()) {
+    // A successor would refuse it as well, but only after our sources had been stopped; or lose what is served.
+    let config = match app.control().for_successor().await {
         Ok(config) => config,
-        Err(error) => {
-            let why = error.to_string().lines().collect::<Vec<_>>().join("; ");
-            tracing::warn!("no hand-over: the configuration would be refused: {why}");
+        Err(refusal) => {
+            let why = refusal.to_string().lines().collect::<Vec<_>>().join("; ");
+            tracing::warn!("no hand-over: {why}");
             return Ok(Some(app));
         }
     };
@@ -280,9 +287,14 @@ async fn await_word(from: &UnixStream, word: u8) -> io::Result<()> {
         let mut heard = [0];
         from.read_exact(&mut heard).map(|()| heard[0])
     });
-    match heard.await.map_err(io::Error::other)?? {
-        heard if heard == word => Ok(()),
-        heard => Err(io::Error::other(format!("it said {:?}", char::from(heard)))),
+    match heard.await.map_err(io::Error::other)? {
+        Ok(heard) if heard == word => Ok(()),
+        Ok(heard) => Err(io::Error::other(format!("it said {:?}", char::from(heard)))),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(io::Error::other("it has ended")),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(io::Error::other(format!("it did not say so within {WORD:?}")))
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -205,6 +205,20 @@ struct Memory {
     read_in_full_at: Option<Timestamp>,
 }
 
+impl Memory {
+    /// What is left of it after a restart: a source's own wish to be left alone, and that it has failed.
+    fn of(source: &SourceState, now: Timestamp) -> Self {
+        let last = source.last.as_ref().filter(|last| last.outcome == "retry_after");
+        let told = last.and_then(|last| Outcome::wait_told(&last.reason.as_ref()?.message));
+        match told.map(|until| until.min(later(now, LONGEST_WAIT))).filter(|until| *until > now) {
+            Some(until) => {
+                Self { failures: 1, not_before: Some(until), asked_to_wait: true, ..Self::default() }
+            }
+            None => Self::default(),
+        }
+    }
+}
+
 /// What one source gave.
 #[allow(clippy::large_enum_variant, reason = "one at a time, never in a collection")]
 pub enum Gave {
@@ -283,7 +297,8 @@ impl Worker {
         let (sender, orders) = mpsc::channel(4);
         let (config, offset) = (tuning.config.clone(), tuning.offset);
         let (tuner, tuning) = watch::channel(Arc::new(tuning));
-        let memory = state.sources.iter().map(|source| (source.source.id, Memory::default())).collect();
+        let now = shop.clock.now();
+        let memory = state.sources.iter().map(|source| (source.source.id, Memory::of(source, now))).collect();
         let anchors = HashMap::new();
         let watch = Watch::new(&shop.clock);
         let worker = Self {
@@ -404,7 +419,10 @@ impl Worker {
         let now = self.shop.clock.now();
         for source in &self.state.sources {
             let id = source.source.id;
-            if tuning.config.sources.get(id) != self.config.sources.get(id) {
+            let asked = |config: &config::Feed| {
+                config.sources.get(id).map(|own| (own.url.clone(), own.headers.clone()))
+            };
+            if asked(&tuning.config) != asked(&self.config) {
                 // Another address, or other headers: what was learnt of the old ones says nothing of these.
                 self.memory.insert(id, Memory::default());
             }

@@ -74,7 +74,8 @@ type Seen = Vec<Option<(u64, Option<SystemTime>)>>;
 
 fn contents(files: &[PathBuf]) -> Seen {
     let look = |file: &PathBuf| {
-        let written = std::fs::metadata(file).and_then(|about| about.modified()).ok();
+        let about = std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+        let written = about.modified().ok();
         Some((xxh3_64(&std::fs::read(file).ok()?), written))
     };
     files.iter().map(look).collect()

@@ -56,8 +56,12 @@ pub(super) async fn serve(options: Serve, sockets: Sockets) -> Result<ExitCode, 
 /// Logs go to standard error: text for people, JSON when `BANGGIA_LOG_FORMAT=json`.
 fn log() {
     let settings = config::log_settings();
-    let filter = tracing_subscriber::EnvFilter::try_new(&settings.filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let wrong = tracing_subscriber::EnvFilter::try_new(&settings.filter).err();
+    let asked = if wrong.is_some() { "info" } else { settings.filter.as_str() };
+    // Crates that say at each start, or at each line that this log writes beside a watched file, what nobody asked for.
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "tokio_cron_scheduler=warn,notify=warn,inotify=warn,{asked}"
+    ));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -70,4 +74,7 @@ fn log() {
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "BANGGIA_LOG is no filter such as info or banggia=debug,info; info is taken");
+    }
 }

@@ -301,7 +301,12 @@ impl Layers {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 ConfigError::one(format!("{origin}: secrets.{name}_file: {path} cannot be read: {error}"))
             })?;
-            self.set(&format!("secrets.{name}"), Value::String(text.trim().to_owned()), origin);
+            let secret = text.trim();
+            if secret.is_empty() || secret.chars().any(char::is_control) {
+                let why = if secret.is_empty() { "is empty" } else { "has more than one line" };
+                return Err(ConfigError::one(format!("{origin}: secrets.{name}_file: {path} {why}")));
+            }
+            self.set(&format!("secrets.{name}"), Value::String(secret.to_owned()), origin);
         }
         Ok(())
     }

@@ -209,7 +209,8 @@ impl Admin {
                 Ok(self.changed(feed, &control.pause(Via::Api, feed, persist).await.map_err(refused)?))
             }
             ["feeds", feed, "resume"] => {
-                let Nothing {} = parse(uri, body)?;
+                // It is for good where the pause was.
+                let Persist { persist: _ } = parse(uri, body)?;
                 Ok(self.changed(feed, &control.resume(Via::Api, feed).await.map_err(refused)?))
             }
             ["feeds", feed, "refresh"] => {
@@ -336,7 +337,11 @@ pub(super) fn next_runs(
     }
     let settings = config.feeds.get(id);
     let offset = settings.map_or(Duration::ZERO, |settings| app::offset(id, settings, recorded));
-    state.rules.schedule.runs(now, RUNS).into_iter().map(|run| later(run, offset)).collect()
+    // The next one may be another try, or the first after a source's wish to be left alone.
+    let next = state.next_refresh_at.filter(|next| *next > now);
+    let from = next.and_then(|next| next.checked_sub(offset).ok()).unwrap_or(now).max(now);
+    let due = state.rules.schedule.runs(from, RUNS).into_iter().map(|run| later(run, offset));
+    next.into_iter().chain(due.filter(|run| Some(*run) > next)).take(RUNS).collect()
 }
 
 pub(super) fn lines(changes: &[crate::config::Change]) -> Vec<String> {
@@ -351,7 +356,9 @@ pub(super) fn told(refusal: &Refusal, uri: &Uri) -> Problem {
         Refusal::Invalid(_) => Problem::refused(uri, why),
         Refusal::Above { .. } | Refusal::NoPlace => Problem::conflict(uri, why),
         Refusal::CoolingDown { seconds, .. } => Problem::too_soon(uri, why, *seconds),
-        Refusal::NotKept { .. } | Refusal::Store(_) | Refusal::Stopping => Problem::unavailable(uri, &why, 1),
+        Refusal::NotKept { .. } | Refusal::Store(_) | Refusal::NothingToHandOver | Refusal::Stopping => {
+            Problem::unavailable(uri, &why, 1)
+        }
     }
 }
 

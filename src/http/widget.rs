@@ -158,7 +158,12 @@ impl Site {
                 let mut headers =
                     vec![(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
                 headers.extend(framed_by(HeaderValue::try_from(policy).ok()?));
-                Some(Encoded::new(headers, page.html))
+                let mut html = page.html;
+                if ancestors != "*" {
+                    // A 304 brings no policy: another one has to be another page. They are origins, which end no comment.
+                    html.push_str(&format!("<!-- frame-ancestors {ancestors} -->\n"));
+                }
+                Some(Encoded::new(headers, html))
             }
             Form::Fragment => {
                 let text = widgets::fragment(&laid, &options.look).inspect_err(|error| failed(error)).ok()?;

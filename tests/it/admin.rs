@@ -350,6 +350,30 @@ async fn a_feed_in_the_middle_of_a_long_run_is_tuned_at_once() {
     house.app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_that_is_refused_changes_nothing_and_is_one_act() {
+    let bank = Bank::open().await;
+    good_day(&bank, 0);
+    let folder = crate::canary::tempdir().unwrap();
+    let overrides = folder.path().join("a.db.overrides.toml");
+    let kept = "[feeds.bidv.fx]\npaused = true\n";
+    std::fs::write(&overrides, kept).unwrap();
+    let text = config_text(&bank, &folder.path().join("a.db"));
+    let environment = [
+        ("BANGGIA_FEEDS__BIDV__FX__PAUSED".to_owned(), "true".to_owned()),
+        ("BANGGIA_SECRETS__ADMIN_TOKEN".to_owned(), TOKEN.to_owned()),
+    ];
+    let config =
+        config::assemble(Some((Path::new("test.toml"), &text)), &environment, &Overrides::default()).unwrap();
+    let app = App::start(config, Mode::Live).await.unwrap();
+    let (status, problem) = post(&app, "/admin/feeds/bidv.fx/resume", "{}").await;
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(std::fs::read_to_string(&overrides).unwrap(), kept);
+    let acts = get(&app, "/admin/audit").await.1["acts"].as_array().unwrap().clone();
+    assert!(acts.len() == 1 && acts[0]["outcome"] != "done", "{acts:#?}");
+    app.stop().await;
+}
+
 #[test]
 fn a_token_that_is_easily_guessed_is_refused_and_says_how_to_make_one() {
     let text = "[secrets]\nadmin_token = \"secret\"\n";

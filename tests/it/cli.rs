@@ -367,3 +367,35 @@ fn a_descriptor_that_is_no_socket_is_refused_in_one_sentence() {
     assert!(err.starts_with("banggia: a socket that this program was started with cannot be used"), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
 }
+
+#[test]
+fn sockets_with_names_that_are_not_ours_are_refused_so_that_the_console_never_gets_a_public_address() {
+    use command_fds::{CommandFdExt as _, FdMapping};
+    let folder = crate::canary::tempdir().unwrap();
+    for (names, part) in [
+        ("public:public", "two sockets are called public"),
+        ("ops:ops", "two sockets are called ops"),
+        ("banggia-ops.socket:banggia-public.socket", "allowed are FileDescriptorName=public"),
+        ("public", "socket 1 is called nothing"),
+    ] {
+        let sockets = [0, 1].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let mut command = banggia(folder.path());
+        let mapped =
+            (3..).zip(sockets).map(|(child_fd, socket)| FdMapping { parent_fd: socket.into(), child_fd });
+        command.fd_mappings(mapped.collect()).unwrap();
+        command.args(["serve", "--replay"]).env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", names);
+        let (code, _, err) = outcome(command.output().unwrap());
+        assert!(code == 1 && err.contains(part) && err.lines().count() == 1, "{names}: {err}");
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_a_failure() {
+    let folder = crate::canary::tempdir().unwrap();
+    for command in ["check", "man", "openapi"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = banggia(folder.path()).arg(command).stdout(full).output().unwrap();
+        let (code, _, err) = outcome(output);
+        assert!(code == 1 && err.contains("cannot be written"), "{command}: {code} {err}");
+    }
+}

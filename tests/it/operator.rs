@@ -350,6 +350,60 @@ async fn a33_a_storm_of_reloads_under_load_fails_no_request() {
     .unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_kept_for_good_can_be_edited_by_hand_and_nonsense_there_is_told_before_the_next_start() {
+    let desk = Desk::new().await;
+    with(move || {
+        let service = Service::start(&desk.file);
+        settled(&service);
+        let overrides = desk.folder.path().join("banggia.db.overrides.toml");
+        let schedule = |service: &Service| feed(&service.get("/v1/feeds"), "tpbank.gold")["schedule"].clone();
+        let body = r#"{"schedule": "*/20 * * * *", "persist": true}"#;
+        service.admin("POST", "/admin/feeds/tpbank.gold/schedule", Some(body));
+        let kept = desk.overrides();
+        std::fs::write(&overrides, kept.replace("*/20", "*/21")).unwrap();
+        service.admin("POST", "/admin/reload", Some("{}"));
+        assert_eq!(schedule(&service), "*/21 * * * *");
+        // A change in the console keeps what was edited.
+        std::fs::write(&overrides, kept.replace("*/20", "*/22")).unwrap();
+        service.admin("POST", "/admin/feeds/bidv.fx/pause", Some(r#"{"persist": true}"#));
+        assert!(desk.overrides().contains("*/22") && desk.overrides().contains("paused = true"));
+        assert_eq!(schedule(&service), "*/22 * * * *");
+        std::fs::write(&overrides, "][}{").unwrap();
+        let (status, told) = service.ops("POST", "/admin/reload", Some(TOKEN), Some("{}"));
+        assert!(status == 422 && told.contains("overrides.toml:1: "), "{told}");
+        assert_eq!(schedule(&service), "*/22 * * * *");
+        std::fs::write(&overrides, "# nothing\n").unwrap();
+        service.signal("-HUP");
+        service.wait("/v1/feeds", "the file's own", |feeds| {
+            feed(feeds, "tpbank.gold")["schedule"] == "0 3 1 1 *"
+        });
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_never_ends_holds_up_nothing() {
+    let desk = Desk::new().await;
+    with(move || {
+        let service = Service::start(&desk.file);
+        settled(&service);
+        std::fs::remove_file(&desk.file).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&desk.file).status().unwrap().success());
+        let (status, told) = service.ops("POST", "/admin/reload", Some(TOKEN), Some("{}"));
+        assert!(status == 422 && told.contains("it is no regular file"), "{told}");
+        service.admin("POST", "/admin/feeds/bidv.fx/pause", Some("{}"));
+        std::fs::remove_file(&desk.file).unwrap();
+        std::fs::write(&desk.file, &desk.text).unwrap();
+        service.admin("POST", "/admin/reload", Some("{}"));
+        let (status, log) = service.stop();
+        assert!(status.success(), "{log}");
+    })
+    .await
+    .unwrap();
+}
+
 /// The process that serves at the moment, by what the log of all of them says; `0`: the first.
 fn successors(service: &Service) -> Vec<u32> {
     let log = service.log();
@@ -426,7 +480,13 @@ async fn a_successor_that_fails_leaves_the_service_as_it_was() {
         // The new configuration is wrong: nobody is started.
         std::fs::write(&desk.file, desk.with_schedule("never")).unwrap();
         service.signal("-USR2");
-        service.wait_log("no hand-over: the configuration would be refused");
+        service.wait_log("no hand-over: ");
+        assert!(successors(&service).is_empty());
+        // Another store, whose board is another: a hand-over is no way around what a reload refuses.
+        std::fs::write(&desk.file, desk.text.replace("banggia.db", "other.db")).unwrap();
+        service.signal("-USR2");
+        service.wait_log("no hand-over: ");
+        service.wait_log("store.url: ");
         assert!(successors(&service).is_empty());
         std::fs::write(&desk.file, &desk.text).unwrap();
 
@@ -557,6 +617,36 @@ async fn changing_settings_again_and_again_asks_no_source_more_often() {
         service.admin("POST", "/admin/feeds/tpbank.gold/pause", Some("{}"));
         service.admin("POST", "/admin/feeds/tpbank.gold/resume", Some("{}"));
         assert_eq!(desk.bank.hits(&path("tpbank.gold", "chart")).len(), asked);
+    })
+    .await
+    .unwrap();
+}
+
+/// A 304 brings no policy, so whoever asks with the tag of a page under the old one must get the page again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_frame_a_preset_is_another_page_when_it_changes() {
+    let desk = Desk::new().await;
+    with(move || {
+        let preset = |site: &str| {
+            format!("{}[presets.home]\nwidget = \"fx\"\nframe_ancestors = [\"https://{site}\"]\n", desk.text)
+        };
+        std::fs::write(&desk.file, preset("b.example.vn")).unwrap();
+        let service = Service::start(&desk.file);
+        settled(&service);
+        let page = |tag: &str| service.page("/widgets/fx?preset=home", &[("If-None-Match", tag)]);
+        let header = |answer: &str, name: &str| {
+            let line = answer.lines().find(|line| line.to_lowercase().starts_with(&format!("{name}:")));
+            line.unwrap_or_else(|| panic!("no {name}: {answer}")).split_once(": ").unwrap().1.to_owned()
+        };
+        let first = page("\"none\"");
+        assert!(header(&first, "content-security-policy").contains("frame-ancestors https://b.example.vn"));
+        let tag = header(&first, "etag");
+        assert!(page(&tag).starts_with("HTTP/1.1 304"));
+        std::fs::write(&desk.file, preset("c.example.vn")).unwrap();
+        service.admin("POST", "/admin/reload", Some("{}"));
+        let second = page(&tag);
+        assert!(second.starts_with("HTTP/1.1 200"), "{second}");
+        assert!(header(&second, "content-security-policy").contains("frame-ancestors https://c.example.vn"));
     })
     .await
     .unwrap();

@@ -120,3 +120,28 @@ async fn stores_that_cannot_be_used_are_refused_in_one_sentence_and_left_alone()
     assert!(error.to_string().contains("not a database"), "{error}");
     assert_eq!(std::fs::read(folder.path().join("b.db")).unwrap(), note);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_source_that_asked_to_be_left_alone_is_left_alone_after_a_restart_too() {
+    let house = House::on_a_good_day().await;
+    let chart = path("tpbank.gold", "chart");
+    house.bank.script(&chart, [Reply::status(503).with("Retry-After", "600")]);
+    house.refresh("tpbank.gold").await;
+    let asked = house.bank.hits(&chart).len();
+    // A run was missed, so that a start would ask.
+    let house = house
+        .restart(|text| {
+            text.replace(
+                "[feeds.tpbank.gold]\nschedule = \"0 3 1 1 *\"",
+                "[feeds.tpbank.gold]\nschedule = \"* * * * * *\"",
+            )
+        })
+        .await;
+    let ends = house.refresh("tpbank.gold").await;
+    assert!(matches!(ends, banggia::refresh::RunEnd::Failed(_)));
+    assert_eq!(house.bank.hits(&chart).len(), asked);
+    let next = house.feed("tpbank.gold").await["next_refresh_at"].as_str().unwrap().to_owned();
+    let next: jiff::Timestamp = next.parse().unwrap();
+    assert!(next.as_second() - banggia::clock::Clock::system().now().as_second() > 500, "{next}");
+    house.app.stop().await;
+}

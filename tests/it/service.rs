@@ -134,9 +134,15 @@ impl Service {
     }
 
     fn text(&self, path: &str) -> String {
+        self.page(path, &[])
+    }
+
+    /// A whole answer, head and body.
+    pub fn page(&self, path: &str, headers: &[(&str, &str)]) -> String {
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let mut stream = std::net::TcpStream::connect(self.public).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         canary::search(path, text.as_bytes());
