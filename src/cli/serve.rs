@@ -31,6 +31,8 @@ pub(super) struct Serve {
 }
 
 pub(super) async fn serve(options: Serve, sockets: Sockets) -> Result<ExitCode, Failure> {
+    // First of all: a signal that nobody listens to ends the process without a word.
+    let host = Host::new(sockets).map_err(Failure::failed)?;
     let replay = options.replay;
     let overrides = Overrides {
         listen: options.listen,
@@ -48,7 +50,6 @@ pub(super) async fn serve(options: Serve, sockets: Sockets) -> Result<ExitCode, 
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let host = Host::new(sockets).map_err(Failure::failed)?;
     host.run(config, mode).await.map_err(Failure::failed)?;
     Ok(ExitCode::SUCCESS)
 }
