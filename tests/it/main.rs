@@ -50,6 +50,7 @@ mod mutations;
 mod operations;
 mod operator;
 mod persistence;
+mod postgres;
 mod replay;
 mod restart;
 mod selections;
