@@ -71,7 +71,7 @@ pub fn ask(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
 pub struct Book {
     /// The newest version of a document by whoever was asked.
     newest: HashMap<(String, String), i64>,
-    /// ETag and body of a version of a document, and who gave it first.
+    /// Tag and body of a version of a document, and who gave it first.
     known: HashMap<(String, i64), (String, u64, String)>,
     /// When somebody first gave this version of the list of gold or a later one.
     seen: BTreeMap<String, Vec<(i64, Instant)>>,
@@ -416,7 +416,8 @@ impl Proxy {
         let folder = canary::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         // Nobody is called dead for long: who comes back is asked again at once.
-        let servers: String = servers.iter().map(|server| format!("server {server} max_fails=0; ")).collect();
+        let servers: Vec<_> = servers.iter().map(|server| format!("server {server} max_fails=0;")).collect();
+        let servers = servers.join(" ");
         let config = format!(
             "daemon off; worker_processes 1; pid pid; error_log stderr crit; events {{ worker_connections 256; }}\n\
              http {{ access_log off;\n\

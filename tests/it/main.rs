@@ -53,6 +53,7 @@ mod operator;
 mod persistence;
 mod postgres;
 mod replay;
+mod replicas;
 mod restart;
 mod selections;
 mod service;

@@ -392,9 +392,10 @@ impl Postgres {
             .args(["-p", &self.port.to_string(), "-d", database, "-c", text])
             .output()
             .unwrap();
-        match done.status.success() {
-            true => Ok(String::from_utf8(done.stdout).unwrap().trim_end().to_owned()),
-            false => Err(String::from_utf8_lossy(&done.stderr).into_owned()),
+        if done.status.success() {
+            Ok(String::from_utf8(done.stdout).unwrap().trim_end().to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&done.stderr).into_owned())
         }
     }
 
@@ -488,7 +489,7 @@ fn a_server_of_the_tests_can_be_killed_frozen_and_made_read_only_and_keeps_what_
     server.start_again();
     assert_eq!(server.count(&name, "SELECT n FROM t"), 1);
     server.read_only(true);
-    assert_eq!(server.psql(&name, "INSERT INTO t VALUES (2)", "").unwrap_err().contains("read-only"), true);
+    assert!(server.psql(&name, "INSERT INTO t VALUES (2)", "").unwrap_err().contains("read-only"));
     server.read_only(false);
     server.psql(&name, "INSERT INTO t VALUES (2)", "").unwrap();
     server.freeze();
