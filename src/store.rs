@@ -1,5 +1,5 @@
-//! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer.
-//! Values are kept as published: the source's unit and digits, decimals as text.
+//! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer, or in a
+//! PostgreSQL that several machines share. Values are kept as published: the source's unit and digits, decimals as text.
 
 mod audit;
 mod backup;
@@ -9,8 +9,10 @@ mod inspect;
 mod lock;
 mod log;
 mod past;
+mod postgres;
 mod recover;
 mod rows;
+mod sql;
 mod write;
 
 use std::{
@@ -27,7 +29,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::Timestamp;
 use providers::{AsOf, Quote, Reason};
 use sqlx::{
-    Row, SqlitePool,
+    SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
@@ -37,9 +39,12 @@ pub use history::{Change, Mark, Page, Series};
 use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
+use postgres::Cluster;
+pub use postgres::{Publication, is_shared};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
+use sql::{Base, Row};
 pub use write::Answer;
 use write::Queue;
 
@@ -192,7 +197,7 @@ pub struct Attempt {
 }
 
 /// At which publish a document's bytes last changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Published {
     /// Number of that publish.
     pub version: i64,
@@ -218,11 +223,18 @@ const LOCK_AGAIN: Duration = Duration::from_millis(50);
 /// How long an orderly stop waits for a disk that does not write.
 const LAST_PATIENCE: Duration = Duration::from_secs(6);
 
-/// One SQLite file, open.
+/// Readers of history beside the writer of a file.
+const READERS: u32 = 2;
+
+/// One SQLite file, or one PostgreSQL, open.
 #[derive(Debug)]
 pub struct Store {
-    /// Replaced when a damaged file is.
-    pool: ArcSwap<SqlitePool>,
+    /// Replaced when a damaged file is, or a server that only reads.
+    base: ArcSwap<Base>,
+    /// Of a file: connections that only read.
+    readers: ArcSwapOption<Base>,
+    /// Of a server.
+    cluster: Option<Cluster>,
     /// `None`: in memory, or only looked at.
     place: Option<Place>,
     queue: Queue,
@@ -251,11 +263,14 @@ impl Store {
         nature: Nature,
         on_corrupt: OnCorrupt,
     ) -> Result<Self, StoreError> {
+        if is_shared(url) {
+            return Self::open_shared(url, nature).await;
+        }
         let (name, options) = options(url)?;
         if name.contains(":memory:") {
             let pool = connect(options).await.map_err(|error| unusable(&name, &error))?;
             prepare(&pool, nature).await.map_err(|error| unusable(&name, &error))?;
-            return Ok(Self::of(pool, None, None));
+            return Ok(Self::of(Base::Sqlite(pool), None, None, None));
         }
         let file = options.get_filename().to_owned();
         let mut lock = take(&file).await?;
@@ -263,7 +278,7 @@ impl Store {
         match place.open(lock.marked).await {
             Ok((pool, recovery)) => {
                 lock.mark();
-                let store = Self::of(pool, Some(place), Some(lock));
+                let store = Self::of(Base::Sqlite(pool), Some(place), Some(lock), None);
                 store.recovery.store(recovery.map(Arc::new));
                 Ok(store)
             }
@@ -279,6 +294,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn look(url: &str) -> Result<Option<Self>, StoreError> {
+        if is_shared(url) {
+            return Self::look_at_shared(url).await;
+        }
         let (name, options) = options(url)?;
         let options = options.read_only(true);
         if !options.get_filename().is_file() {
@@ -289,12 +307,14 @@ impl Store {
             .connect_with(options)
             .await
             .map_err(|error| unusable(&name, &error))?;
-        Ok(Some(Self::of(pool, None, None)))
+        Ok(Some(Self::of(Base::Sqlite(pool), None, None, None)))
     }
 
-    fn of(pool: SqlitePool, place: Option<Place>, lock: Option<Lock>) -> Self {
+    fn of(base: Base, place: Option<Place>, lock: Option<Lock>, cluster: Option<Cluster>) -> Self {
         Self {
-            pool: ArcSwap::from_pointee(pool),
+            base: ArcSwap::from_pointee(base),
+            readers: ArcSwapOption::from_pointee(place.as_ref().map(readers)),
+            cluster,
             place,
             queue: Queue::default(),
             errors: AtomicU64::new(0),
@@ -304,8 +324,22 @@ impl Store {
         }
     }
 
-    fn pool(&self) -> SqlitePool {
-        SqlitePool::clone(&self.pool.load())
+    fn base(&self) -> Arc<Base> {
+        self.base.load_full()
+    }
+
+    /// For what is read beside the writer: history, and boards that have passed.
+    #[allow(dead_code, reason = "history comes with the next commits")]
+    fn reader(&self) -> Arc<Base> {
+        self.readers.load_full().unwrap_or_else(|| self.base())
+    }
+
+    /// The writer of a file.
+    fn file_pool(&self) -> Option<SqlitePool> {
+        match &*self.base() {
+            Base::Sqlite(pool) => Some(pool.clone()),
+            Base::Postgres(_) => None,
+        }
     }
 
     /// How often something could not be written, or was found damaged, since the start.
@@ -328,7 +362,9 @@ impl Store {
         if place.on_corrupt == OnCorrupt::Fail {
             return Err(StoreError::Damaged(place.file.display().to_string(), why.to_owned()));
         }
-        let pool = self.pool();
+        let Some(pool) = self.file_pool() else {
+            return Err(StoreError::Damaged("a server".to_owned(), why.to_owned()));
+        };
         let (pool, recovery) = if pool.is_closed() {
             // Set aside before, but nothing could be put in its place then.
             place.open(false).await?
@@ -336,7 +372,8 @@ impl Store {
             pool.close().await;
             place.recover(why.to_owned()).await.map(|(pool, recovery)| (pool, Some(recovery)))?
         };
-        self.pool.store(Arc::new(pool));
+        self.base.store(Arc::new(Base::Sqlite(pool)));
+        self.readers.store(Some(Arc::new(readers(place))));
         if let Some(recovery) = recovery {
             self.recovery.store(Some(Arc::new(recovery)));
         }
@@ -348,13 +385,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; a row that cannot be read is left out and logged.
     pub async fn source(&self, feed: &str, source: &str) -> Result<KeptSource, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, figures, previous, as_of, fetched_at, checked_at, changed_at FROM quote WHERE feed = ? AND source = ? ORDER BY id",
-        )
-        .bind(feed)
-        .bind(source)
-        .fetch_all(&self.pool())
-        .await?;
+        let text = "SELECT id, figures, previous, as_of, fetched_at, checked_at, changed_at FROM quote
+                    WHERE feed = $1 AND source = $2 ORDER BY id";
+        let rows = self.base().rows(text, &[feed.into(), source.into()]).await?;
         let quotes = rows
             .iter()
             .filter_map(|row| match kept(row) {
@@ -366,16 +399,11 @@ impl Store {
                 }
             })
             .collect();
-        let row = sqlx::query(
-            "SELECT keys, attempted_at, outcome, reason FROM source WHERE feed = ? AND source = ?",
-        )
-        .bind(feed)
-        .bind(source)
-        .fetch_optional(&self.pool())
-        .await?;
+        let text = "SELECT keys, attempted_at, outcome, reason FROM source WHERE feed = $1 AND source = $2";
+        let row = self.base().row(text, &[feed.into(), source.into()]).await?;
         let (mut last_keys, mut last) = (Vec::new(), None);
         if let Some(row) = row {
-            last_keys = serde_json::from_str(&row.try_get::<String, _>("keys")?).unwrap_or_default();
+            last_keys = serde_json::from_str(&row.try_get::<String>("keys")?).unwrap_or_default();
             let reason: Option<String> = row.try_get("reason")?;
             last = Some(Attempt {
                 at: second(row.try_get("attempted_at")?),
@@ -391,19 +419,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn documents(&self) -> Result<Vec<(String, Published)>, StoreError> {
-        let rows = sqlx::query("SELECT name, version, generated_at, hash FROM document")
-            .fetch_all(&self.pool())
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let published = Published {
-                    version: row.try_get("version")?,
-                    generated_at: second(row.try_get("generated_at")?),
-                    hash: row.try_get("hash")?,
-                };
-                Ok((row.try_get("name")?, published))
-            })
-            .collect()
+        let rows = self.base().rows("SELECT name, version, generated_at, hash FROM document", &[]).await?;
+        Ok(rows.iter().map(published).collect::<Result<_, _>>()?)
     }
 
     /// Keeps what was published.
@@ -411,7 +428,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn publish(&self, documents: &[(String, Published)]) -> Result<(), StoreError> {
-        Ok(write::publish(&self.pool(), documents).await?)
+        Ok(self.publish_now(documents.to_vec()).await?)
     }
 
     /// Every change of a quote since an instant, and the last one before it; oldest first.
@@ -426,15 +443,11 @@ impl Store {
     ) -> Result<Vec<(Quote, Timestamp)>, StoreError> {
         let plain = CHANGE.plain();
         let text = format!(
-            "SELECT at, figures, sum, {plain} FROM change WHERE id = ?1 AND source = ?2 AND at >= coalesce(
-               (SELECT max(at) FROM change WHERE id = ?1 AND source = ?2 AND at <= ?3), ?3) ORDER BY at, seq"
+            "SELECT at, figures, sum, {plain} FROM change WHERE id = $1 AND source = $2 AND at >= coalesce(
+               (SELECT max(at) FROM change WHERE id = $1 AND source = $2 AND at <= $3), $3) ORDER BY at, seq"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
-            .bind(id)
-            .bind(source)
-            .bind(since.as_second())
-            .fetch_all(&self.pool())
-            .await?;
+        let values = [id.into(), source.into(), since.as_second().into()];
+        let rows = self.base().rows(&text, &values).await?;
         Ok(rows
             .iter()
             .filter(|row| is_whole(row).unwrap_or(false))
@@ -450,10 +463,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn changes(&self, id: &str) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("SELECT count(*) FROM change WHERE id = ?")
-            .bind(id)
-            .fetch_one(&self.pool())
-            .await?)
+        let row = self.base().row("SELECT count(*) FROM change WHERE id = $1", &[id.into()]).await?;
+        Ok(row.map(|row| row.first()).transpose()?.unwrap_or(0))
     }
 
     /// Closes the file in order, after a last try at what still waits.
@@ -466,7 +477,10 @@ impl Store {
         if lost > 0 {
             tracing::error!(lost, "what the store did not take is lost with this stop");
         }
-        self.pool().close().await;
+        if let Some(readers) = self.readers.swap(None) {
+            readers.close().await;
+        }
+        self.base().close().await;
         // Whoever comes after us may open it from now on.
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -483,9 +497,28 @@ async fn take(file: &Path) -> Result<Lock, StoreError> {
     Lock::take(file)
 }
 
+/// Connections that only read, beside the one that writes; they are opened when somebody asks.
+fn readers(place: &Place) -> Base {
+    let options = place.options.clone().create_if_missing(false).read_only(true).busy_timeout(PATIENCE);
+    Base::Sqlite(SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options))
+}
+
+/// A row of `document`.
+fn published(row: &Row) -> Result<(String, Published), sqlx::Error> {
+    let published = Published {
+        version: row.try_get("version")?,
+        generated_at: second(row.try_get("generated_at")?),
+        hash: row.try_get("hash")?,
+    };
+    Ok((row.try_get("name")?, published))
+}
+
 /// The database that a URL names; `None`: in memory, or no such URL.
 #[must_use]
 pub fn file_of(url: &str) -> Option<PathBuf> {
+    if is_shared(url) {
+        return None;
+    }
     let (name, options) = options(url).ok()?;
     (!name.contains(":memory:")).then(|| options.get_filename().to_owned())
 }
@@ -554,7 +587,10 @@ mod tests {
         let store = open(&folder).await;
         let pragma = async |name| -> String {
             let text = format!("SELECT CAST((SELECT * FROM pragma_{name}) AS TEXT)");
-            sqlx::query_scalar(sqlx::AssertSqlSafe(text)).fetch_one(&store.pool()).await.unwrap()
+            sqlx::query_scalar(sqlx::AssertSqlSafe(text))
+                .fetch_one(&store.file_pool().unwrap())
+                .await
+                .unwrap()
         };
         assert_eq!(pragma("synchronous").await, "2", "FULL");
         assert_eq!(pragma("journal_mode").await, "wal");
@@ -565,10 +601,11 @@ mod tests {
     async fn p03_a_store_that_is_full_keeps_what_it_could_not_take_for_later_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder).await;
-        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.pool()).await.unwrap();
+        let pages: i64 =
+            sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.file_pool().unwrap()).await.unwrap();
         let limit = async |pages: i64| {
             let text = format!("PRAGMA max_page_count = {pages}");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&store.pool()).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&store.file_pool().unwrap()).await.unwrap();
         };
         limit(pages).await;
         for n in 1..=3 {
@@ -593,7 +630,7 @@ mod tests {
         store.push(answer(26260));
         store.flush().await;
         sqlx::raw_sql("UPDATE quote SET figures = replace(figures, '26260', '26269')")
-            .execute(&store.pool())
+            .execute(&store.file_pool().unwrap())
             .await
             .unwrap();
         store.close().await;
@@ -613,7 +650,7 @@ mod tests {
             answer.quotes[0].1 = false;
             answer
         };
-        let mut stall = store.pool().acquire().await.unwrap();
+        let mut stall = store.file_pool().unwrap().acquire().await.unwrap();
         sqlx::raw_sql("PRAGMA query_only = 1").execute(&mut *stall).await.unwrap();
         drop(stall);
         for n in 1..=5 {

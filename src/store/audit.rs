@@ -3,9 +3,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlx::{Row as _, SqliteConnection};
 
-use super::{Store, StoreError, rows::second};
+use super::{Store, StoreError, rows::second, sql::Tx};
 
 /// So many acts are kept.
 const MOST: i64 = 10_000;
@@ -61,12 +60,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn acts(&self, most: u32) -> Result<Vec<Act>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT at, via, action, target, before, after, outcome FROM audit ORDER BY seq DESC LIMIT ?",
-        )
-        .bind(most)
-        .fetch_all(&self.pool())
-        .await?;
+        let text =
+            "SELECT at, via, action, target, before, after, outcome FROM audit ORDER BY seq DESC LIMIT $1";
+        let rows = self.base().rows(text, &[i64::from(most).into()]).await?;
         rows.iter()
             .map(|row| {
                 Ok(Act {
@@ -84,22 +80,20 @@ impl Store {
 }
 
 /// Adds an act, and lets the oldest go where there are too many.
-pub(super) async fn keep_act(connection: &mut SqliteConnection, act: &Act) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO audit (at, via, action, target, before, after, outcome) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(act.at.as_second())
-    .bind(&act.via)
-    .bind(&act.action)
-    .bind(&act.target)
-    .bind(&act.before)
-    .bind(&act.after)
-    .bind(&act.outcome)
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?")
-        .bind(MOST)
-        .execute(connection)
-        .await?;
+pub(super) async fn keep_act(transaction: &mut Tx<'_>, act: &Act) -> Result<(), sqlx::Error> {
+    let text = "INSERT INTO audit (at, via, action, target, before, after, outcome)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = [
+        act.at.as_second().into(),
+        (&act.via).into(),
+        (&act.action).into(),
+        (&act.target).into(),
+        (&act.before).into(),
+        (&act.after).into(),
+        (&act.outcome).into(),
+    ];
+    transaction.execute(text, &values).await?;
+    let text = "DELETE FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - $1";
+    transaction.execute(text, &[MOST.into()]).await?;
     Ok(())
 }

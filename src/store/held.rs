@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row as _, Sqlite, Transaction};
-
-use super::{Store, StoreError, rows::json};
+use super::{Store, StoreError, rows::json, sql::Tx};
 use crate::judge::hold::Held;
 
 impl Store {
@@ -13,11 +11,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; a row that cannot be read is left out and logged: its value is then held anew.
     pub async fn held(&self, feed: &str, source: &str) -> Result<BTreeMap<String, Held>, StoreError> {
-        let rows = sqlx::query("SELECT key, held FROM held WHERE feed = ? AND source = ? ORDER BY key")
-            .bind(feed)
-            .bind(source)
-            .fetch_all(&self.pool())
-            .await?;
+        let text = "SELECT key, held FROM held WHERE feed = $1 AND source = $2 ORDER BY key";
+        let rows = self.base().rows(text, &[feed.into(), source.into()]).await?;
         let mut held = BTreeMap::new();
         for row in rows {
             let (key, text): (String, String) = (row.try_get("key")?, row.try_get("held")?);
@@ -32,24 +27,17 @@ impl Store {
 
 /// Replaces what one source has waiting.
 pub(super) async fn keep_held(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Tx<'_>,
     feed: &str,
     source: &str,
     held: &BTreeMap<String, Held>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM held WHERE feed = ? AND source = ?")
-        .bind(feed)
-        .bind(source)
-        .execute(&mut **transaction)
-        .await?;
+    let text = "DELETE FROM held WHERE feed = $1 AND source = $2";
+    transaction.execute(text, &[feed.into(), source.into()]).await?;
     for (key, candidate) in held {
-        sqlx::query("INSERT INTO held (feed, source, key, held) VALUES (?, ?, ?, ?)")
-            .bind(feed)
-            .bind(source)
-            .bind(key)
-            .bind(json(candidate))
-            .execute(&mut **transaction)
-            .await?;
+        let text = "INSERT INTO held (feed, source, key, held) VALUES ($1, $2, $3, $4)";
+        let values = [feed.into(), source.into(), key.into(), json(candidate).into()];
+        transaction.execute(text, &values).await?;
     }
     Ok(())
 }

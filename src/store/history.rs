@@ -3,7 +3,6 @@
 
 use jiff::Timestamp;
 use providers::{AsOf, Quote};
-use sqlx::Row as _;
 
 use super::{
     Store, StoreError,
@@ -62,7 +61,7 @@ impl Store {
     /// [`StoreError`]
     pub async fn series(&self, name: &str) -> Result<Vec<Series>, StoreError> {
         let known = i64::try_from(super::MIGRATIONS.len()).unwrap_or(i64::MAX);
-        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool()).await?;
+        let found = self.schema().await?;
         let file = || name.strip_prefix("sqlite:").unwrap_or(name).to_owned();
         match found {
             // Begun and not finished: nothing was kept yet.
@@ -71,7 +70,7 @@ impl Store {
             found if found < SUMMED => return Err(StoreError::Older { file: file(), found, known }),
             _ => {}
         }
-        let rows = sqlx::query("SELECT DISTINCT id, feed FROM change").fetch_all(&self.pool()).await?;
+        let rows = self.base().rows("SELECT DISTINCT id, feed FROM change", &[]).await?;
         let series = rows.iter().map(|row| Ok(Series { id: row.try_get("id")?, feed: row.try_get("feed")? }));
         Ok(series.collect::<Result<_, sqlx::Error>>()?)
     }
@@ -81,15 +80,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn mark_before(&self, id: &str, from: Timestamp) -> Result<Mark, StoreError> {
-        let found: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT at, seq FROM change WHERE id = ? AND at < ? ORDER BY at DESC, seq DESC LIMIT 1",
-        )
-        .bind(id)
-        .bind(from.as_second())
-        .fetch_optional(&self.pool())
-        .await?;
+        let text = "SELECT at, seq FROM change WHERE id = $1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1";
+        let found = self.base().row(text, &[id.into(), from.as_second().into()]).await?;
+        let Some(row) = found else { return Ok(Mark { at: i64::MIN, seq: i64::MIN }) };
         // One before it: a page begins behind its mark.
-        Ok(found.map_or(Mark { at: i64::MIN, seq: i64::MIN }, |(at, seq)| Mark { at, seq: seq - 1 }))
+        Ok(Mark { at: row.try_get("at")?, seq: row.try_get::<i64>("seq")? - 1 })
     }
 
     /// Changes behind a mark and before an instant.
@@ -100,20 +95,15 @@ impl Store {
         let plain = CHANGE.plain();
         let text = format!(
             "SELECT seq, at, source, as_of, figures, sum, {plain} FROM change
-             WHERE id = ?1 AND (at, seq) > (?2, ?3) AND at < ?4 ORDER BY at, seq LIMIT {PAGE}"
+             WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text))
-            .bind(id)
-            .bind(behind.at)
-            .bind(behind.seq)
-            .bind(until.as_second())
-            .fetch_all(&self.pool())
-            .await?;
+        let values = [id.into(), behind.at.into(), behind.seq.into(), until.as_second().into()];
+        let rows = self.base().rows(&text, &values).await?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) >= PAGE;
         let mut page = Page::default();
         for row in &rows {
             let change = || -> Option<Change> {
-                let text = |column| row.try_get::<String, _>(column).ok();
+                let text = |column| row.try_get::<String>(column).ok();
                 let whole = is_whole(row).ok()?;
                 whole.then_some(())?;
                 Some(Change {

@@ -6,11 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{
+    ConnectOptions as _, Connection as _, SqliteConnection,
+    error::DatabaseError as _,
+    sqlite::{SqliteConnectOptions, SqliteError},
+};
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, StoreError,
     rows::{CHANGE, LIVE, Summed, kept},
+    sql::Row,
 };
 
 /// Something that our schema has always had and nobody else's has.
@@ -41,7 +46,8 @@ pub(super) fn is_damage(error: &sqlx::Error) -> bool {
 }
 
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    error.as_database_error()?.code()?.parse::<u32>().ok().map(|code| code & 0xff)
+    let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    error.code()?.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 /// What the database says, without what sqlx says about it.
@@ -200,7 +206,7 @@ pub(super) async fn check(
         }
     }
     for row in sqlx::query("SELECT * FROM quote").fetch_all(&mut *connection).await? {
-        if let Err(error) = kept(&row) {
+        if let Err(error) = kept(&Row::Sqlite(row)) {
             return Ok(Some(format!("a stored quote cannot be read: {error}")));
         }
     }

@@ -11,15 +11,17 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use providers::{AsOf, Quote, VIETNAM};
 use sqlx::{
-    ConnectOptions as _, Connection as _, Sqlite, SqliteConnection, Transaction,
+    ConnectOptions as _, Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
     inspect::unusable,
-    options,
+    is_shared, options,
     rows::{json, second, sum},
+    sql::{Base, Tx, Value, begin_on},
+    write::KEEP_CHANGE,
 };
 
 /// What came of a day.
@@ -52,13 +54,23 @@ pub struct PastBoard {
 /// A store, open for past days only.
 #[derive(Debug)]
 pub struct Past {
-    connection: SqliteConnection,
-    file: PathBuf,
-    /// Device and inode: a store that is set aside meanwhile is another file.
-    identity: (u64, u64),
+    place: Place,
     feed: String,
     source: String,
-    _lock: File,
+}
+
+/// Where they are kept.
+#[derive(Debug)]
+enum Place {
+    File {
+        connection: SqliteConnection,
+        file: PathBuf,
+        /// Device and inode: a store that is set aside meanwhile is another file.
+        identity: (u64, u64),
+        _lock: File,
+    },
+    /// A server sorts out by itself who writes.
+    Shared(Store),
 }
 
 impl Past {
@@ -68,6 +80,13 @@ impl Past {
     /// # Errors
     /// [`StoreError`]; nothing is touched when it cannot be used.
     pub async fn open(url: &str, feed: &str, source: &str) -> Result<Self, StoreError> {
+        if is_shared(url) {
+            let store = Store::open(url, Nature::Live).await?;
+            // Learns now, and not at the first board, whether it is there.
+            store.prepare().await?;
+            let (feed, source) = (feed.to_owned(), source.to_owned());
+            return Ok(Self { place: Place::Shared(store), feed, source });
+        }
         let (name, options) = options(url)?;
         if name.contains(":memory:") {
             return Err(StoreError::InMemory);
@@ -90,9 +109,10 @@ impl Past {
             .await
             .map_err(|error| unusable(&name, &error))?;
         let (feed, source) = (feed.to_owned(), source.to_owned());
-        let mut past = Self { connection, file, identity, feed, source, _lock: lock };
+        let place = Place::File { connection, file, identity, _lock: lock };
+        let mut past = Self { place, feed, source };
         // Learns now, and not at the first board, whether it may write at all.
-        past.begin().await?.rollback().await?;
+        drop(past.begin(None).await?);
         Ok(past)
     }
 
@@ -101,12 +121,12 @@ impl Past {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn settled(&mut self) -> Result<BTreeSet<Date>, StoreError> {
-        let days: Vec<String> = sqlx::query_scalar("SELECT day FROM backfill WHERE feed = ? AND source = ?")
-            .bind(&self.feed)
-            .bind(&self.source)
-            .fetch_all(&mut self.connection)
-            .await?;
-        Ok(days.iter().filter_map(|day| day.parse().ok()).collect())
+        let values = self.who();
+        let mut transaction = self.begin(None).await?;
+        let text = "SELECT day FROM backfill WHERE feed = $1 AND source = $2";
+        let rows = transaction.rows(text, &values).await?;
+        transaction.commit().await?;
+        Ok(rows.iter().filter_map(|row| row.first::<String>().ok()?.parse().ok()).collect())
     }
 
     /// Keeps a board, its figures at its own instant, or at the noon of its day where it states no other; in one
@@ -117,7 +137,7 @@ impl Past {
     /// [`StoreError`]: nothing of it is kept.
     pub async fn keep(&mut self, board: &PastBoard, now: Timestamp) -> Result<usize, StoreError> {
         let (feed, source) = (self.feed.clone(), self.source.clone());
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(Some(board)).await?;
         let mut new = 0;
         for quote in &board.quotes {
             let as_of = quote.as_of(board.as_of);
@@ -134,7 +154,7 @@ impl Past {
     /// [`StoreError`]
     pub async fn keep_none(&mut self, days: &[Date], now: Timestamp) -> Result<(), StoreError> {
         let (feed, source) = (self.feed.clone(), self.source.clone());
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(None).await?;
         for day in days {
             settle(&mut transaction, &feed, &source, *day, Outcome::None, now).await?;
         }
@@ -146,17 +166,11 @@ impl Past {
     /// # Errors
     /// [`StoreError`]
     pub async fn keep_wait(&mut self, until: Timestamp) -> Result<(), StoreError> {
-        let (feed, source) = (self.feed.clone(), self.source.clone());
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO backfill_wait (feed, source, until) VALUES (?, ?, ?)
-             ON CONFLICT (feed, source) DO UPDATE SET until = excluded.until",
-        )
-        .bind(feed)
-        .bind(source)
-        .bind(until.as_second())
-        .execute(&mut *transaction)
-        .await?;
+        let [feed, source] = self.who();
+        let mut transaction = self.begin(None).await?;
+        let text = "INSERT INTO backfill_wait (feed, source, until) VALUES ($1, $2, $3)
+             ON CONFLICT (feed, source) DO UPDATE SET until = excluded.until";
+        transaction.execute(text, &[feed, source, until.as_second().into()]).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -165,39 +179,70 @@ impl Past {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn waits_until(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        let until: Option<i64> =
-            sqlx::query_scalar("SELECT until FROM backfill_wait WHERE feed = ? AND source = ?")
-                .bind(&self.feed)
-                .bind(&self.source)
-                .fetch_optional(&mut self.connection)
-                .await?;
-        Ok(until.map(second))
+        let values = self.who();
+        let mut transaction = self.begin(None).await?;
+        let text = "SELECT until FROM backfill_wait WHERE feed = $1 AND source = $2";
+        let row = transaction.row(text, &values).await?;
+        transaction.commit().await?;
+        Ok(row.map(|row| row.first()).transpose()?.map(second))
     }
 
-    /// Takes the right to write, if the file is still the one that was opened, of our schema and with live values.
-    async fn begin(&mut self) -> Result<Transaction<'_, Sqlite>, StoreError> {
-        let name = self.file.display().to_string();
-        if std::fs::metadata(&self.file).map(|file| identity(&file)).ok() != Some(self.identity) {
-            return Err(StoreError::Replaced(self.file.clone()));
+    fn who(&self) -> [Value; 2] {
+        [(&self.feed).into(), (&self.source).into()]
+    }
+
+    /// Takes the right to write, for a board, if the file is still the one that was opened, of our schema and with live
+    /// values.
+    async fn begin(&mut self, board: Option<&PastBoard>) -> Result<Tx<'_>, StoreError> {
+        let (connection, file, identity) = match &mut self.place {
+            Place::Shared(store) => {
+                let base = store.base();
+                let Base::Postgres(pool) = &*base else { return Err(StoreError::InMemory) };
+                if let (Some(cluster), Some(board)) = (&store.cluster, board) {
+                    let instants =
+                        board.quotes.iter().map(|quote| in_force(quote.as_of(board.as_of), board.day));
+                    cluster.make_room(pool, instants).await?;
+                }
+                return Ok(begin_on(pool).await?);
+            }
+            Place::File { connection, file, identity, .. } => (connection, file, identity),
+        };
+        let name = file.display().to_string();
+        if std::fs::metadata(&*file).map(|file| self::identity(&file)).ok() != Some(*identity) {
+            return Err(StoreError::Replaced(file.clone()));
         }
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = Tx::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?);
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
+        let found: i64 = match transaction.row("PRAGMA user_version", &[]).await? {
+            Some(row) => row.first()?,
+            None => 0,
+        };
         if found > known {
             return Err(StoreError::Newer { file: name, found, known });
         }
         if found < known {
             return Err(StoreError::Older { file: name, found, known });
         }
-        let nature: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'nature'")
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let nature = transaction.row("SELECT value FROM meta WHERE key = 'nature'", &[]).await?;
+        let nature: Option<String> = nature.map(|row| row.first()).transpose()?;
         let (found, wanted) = (nature.unwrap_or_default(), Nature::Live.as_str());
         if found != wanted {
             return Err(StoreError::Nature { file: name, found, wanted });
         }
         Ok(transaction)
     }
+}
+
+/// From when on a figure of a day counts: its own instant, or the noon of that day.
+fn in_force(as_of: AsOf, day: Date) -> Timestamp {
+    match as_of {
+        AsOf::At(at) => at,
+        AsOf::On(_) | AsOf::Unstated => second(of_day(day, 12, 0, 0)),
+    }
+}
+
+fn of_day(day: Date, hour: i8, minute: i8, second: i8) -> i64 {
+    VIETNAM.to_timestamp(day.at(hour, minute, second, 0)).map_or(0, Timestamp::as_second)
 }
 
 /// One backfill of a store at a time, so that no source is asked twice at once.
@@ -223,7 +268,7 @@ fn identity(file: &Metadata) -> (u64, u64) {
 /// Every board is kept in full, also where it says again what the one before it said: a day between two that are known
 /// may be read later, and would else seem to last.
 async fn keep_figure(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Tx<'_>,
     feed: &str,
     source: &str,
     quote: &Quote,
@@ -231,21 +276,13 @@ async fn keep_figure(
     day: Date,
 ) -> Result<bool, StoreError> {
     let id = quote.id(feed);
-    let second = |hour, minute, second| {
-        VIETNAM.to_timestamp(day.at(hour, minute, second, 0)).map_or(0, Timestamp::as_second)
-    };
-    let at = match as_of {
-        AsOf::At(at) => at.as_second(),
-        AsOf::On(_) | AsOf::Unstated => second(12, 0, 0),
-    };
-    let seen: Option<(i64, String)> = sqlx::query_as(
-        "SELECT at, figures FROM change WHERE id = ? AND at BETWEEN ? AND ? ORDER BY at DESC, seq DESC LIMIT 1",
-    )
-    .bind(&id)
-    .bind(second(0, 0, 0))
-    .bind(second(23, 59, 59))
-    .fetch_optional(&mut **transaction)
-    .await?;
+    let at = in_force(as_of, day).as_second();
+    let text = "SELECT at, figures FROM change WHERE id = $1 AND at BETWEEN $2 AND $3
+                ORDER BY at DESC, seq DESC LIMIT 1";
+    let values = [(&id).into(), of_day(day, 0, 0, 0).into(), of_day(day, 23, 59, 59).into()];
+    let seen = transaction.row(text, &values).await?;
+    let seen: Option<(i64, String)> =
+        seen.map(|row| Ok::<_, sqlx::Error>((row.try_get("at")?, row.try_get("figures")?))).transpose()?;
     let figures = json(quote);
     if let Some((last, same)) = seen {
         let later = matches!(as_of, AsOf::At(_)) && at > last;
@@ -255,39 +292,25 @@ async fn keep_figure(
         }
     }
     let as_of = json(&as_of);
-    sqlx::query(
-        "INSERT INTO change (id, source, feed, at, as_of, figures, sum) VALUES (?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(&id)
-    .bind(source)
-    .bind(feed)
-    .bind(at)
-    .bind(&as_of)
-    .bind(&figures)
-    .bind(sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]))
-    .execute(&mut **transaction)
-    .await?;
+    let sum = sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]);
+    let values =
+        [(&id).into(), source.into(), feed.into(), at.into(), as_of.into(), figures.into(), sum.into()];
+    transaction.execute(KEEP_CHANGE, &values).await?;
     Ok(true)
 }
 
 async fn settle(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Tx<'_>,
     feed: &str,
     source: &str,
     day: Date,
     outcome: Outcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO backfill (feed, source, day, outcome, asked_at) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (feed, source, day) DO UPDATE SET outcome = excluded.outcome, asked_at = excluded.asked_at",
-    )
-    .bind(feed)
-    .bind(source)
-    .bind(day.to_string())
-    .bind(outcome.as_str())
-    .bind(now.as_second())
-    .execute(&mut **transaction)
-    .await?;
+    let text = "INSERT INTO backfill (feed, source, day, outcome, asked_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (feed, source, day) DO UPDATE SET outcome = excluded.outcome, asked_at = excluded.asked_at";
+    let values =
+        [feed.into(), source.into(), day.to_string().into(), outcome.as_str().into(), now.as_second().into()];
+    transaction.execute(text, &values).await?;
     Ok(())
 }

@@ -2,10 +2,10 @@
 //! one thing that must never be served; so each row carries a hash of its cells.
 
 use jiff::Timestamp;
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::SqliteConnection;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Kept;
+use super::{Kept, sql::Row};
 
 /// A table whose rows have sums, and the cells that count, in order.
 pub(super) struct Summed {
@@ -15,12 +15,16 @@ pub(super) struct Summed {
 
 pub(super) const QUOTE: Summed = Summed {
     table: "quote",
-    cells: "id, source, feed, figures, coalesce(previous, ''), as_of, fetched_at, checked_at, changed_at",
+    cells: "id, source, feed, figures, coalesce(previous, ''), as_of, CAST(fetched_at AS TEXT), CAST(checked_at AS TEXT), CAST(changed_at AS TEXT)",
 };
-pub(super) const CHANGE: Summed = Summed { table: "change", cells: "id, source, feed, at, as_of, figures" };
-pub(super) const SOURCE: Summed =
-    Summed { table: "source", cells: "feed, source, keys, attempted_at, outcome, coalesce(reason, '')" };
-pub(super) const DOCUMENT: Summed = Summed { table: "document", cells: "name, version, generated_at, hash" };
+pub(super) const CHANGE: Summed =
+    Summed { table: "change", cells: "id, source, feed, CAST(at AS TEXT), as_of, figures" };
+pub(super) const SOURCE: Summed = Summed {
+    table: "source",
+    cells: "feed, source, keys, CAST(attempted_at AS TEXT), outcome, coalesce(reason, '')",
+};
+pub(super) const DOCUMENT: Summed =
+    Summed { table: "document", cells: "name, CAST(version AS TEXT), CAST(generated_at AS TEXT), hash" };
 
 /// What is read at every start; `change` grows for years.
 pub(super) const LIVE: [Summed; 3] = [QUOTE, SOURCE, DOCUMENT];
@@ -28,7 +32,7 @@ pub(super) const LIVE: [Summed; 3] = [QUOTE, SOURCE, DOCUMENT];
 impl Summed {
     /// For a `SELECT`: the cells as they were summed.
     pub(super) fn plain(&self) -> String {
-        format!("CAST(concat_ws(char(31), {}) AS BLOB) AS plain", self.cells)
+        format!("concat_ws('\u{1f}', {}) AS plain", self.cells)
     }
 
     /// How many rows are not what was written.
@@ -38,17 +42,21 @@ impl Summed {
         let mut rows = sqlx::query(sqlx::AssertSqlSafe(text)).fetch(connection);
         let mut damaged = 0;
         while let Some(row) = rows.try_next().await? {
-            damaged += usize::from(!is_whole(&row)?);
+            damaged += usize::from(!is_whole(&Row::Sqlite(row))?);
         }
         Ok(damaged)
     }
 }
 
 /// Whether a row with `sum` and [`Summed::plain`] is what was written.
-pub(super) fn is_whole(row: &SqliteRow) -> Result<bool, sqlx::Error> {
+pub(super) fn is_whole(row: &Row) -> Result<bool, sqlx::Error> {
     let sum: Option<i64> = row.try_get("sum")?;
-    let plain: Vec<u8> = row.try_get("plain")?;
-    Ok(sum.is_none_or(|sum| sum == hash(&plain)))
+    match row.try_get::<String>("plain") {
+        Ok(plain) => Ok(sum.is_none_or(|sum| sum == hash(plain.as_bytes()))),
+        // No text any more.
+        Err(sqlx::Error::ColumnDecode { .. }) => Ok(sum.is_none()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The sum of cells, in the order of their [`Summed`].
@@ -60,9 +68,9 @@ fn hash(bytes: &[u8]) -> i64 {
     xxh3_64(bytes).cast_signed()
 }
 
-pub(super) fn kept(row: &SqliteRow) -> Result<Kept, String> {
-    let text = |column: &str| row.try_get::<String, _>(column).map_err(|error| error.to_string());
-    let at = |column: &str| row.try_get::<i64, _>(column).map(second).map_err(|error| error.to_string());
+pub(super) fn kept(row: &Row) -> Result<Kept, String> {
+    let text = |column: &str| row.try_get::<String>(column).map_err(|error| error.to_string());
+    let at = |column: &str| row.try_get::<i64>(column).map(second).map_err(|error| error.to_string());
     let previous: Option<String> = row.try_get("previous").map_err(|error| error.to_string())?;
     Ok(Kept {
         quote: serde_json::from_str(&text("figures")?).map_err(|error| error.to_string())?,

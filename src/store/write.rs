@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sqlx::{Connection as _, Sqlite, SqliteConnection, SqlitePool, Transaction, pool::PoolConnection};
+use sqlx::{Connection as _, Sqlite, SqlitePool, pool::PoolConnection};
 use tokio::time::Instant;
 
 use super::{
@@ -17,7 +17,9 @@ use super::{
     audit::keep_act,
     held::keep_held,
     inspect::{is_damage, primary_code},
+    postgres,
     rows::{json, sum},
+    sql::{Base, Tx, begin_on},
 };
 use crate::judge::hold::Held;
 
@@ -175,11 +177,7 @@ impl Store {
             return;
         }
         while let Some(write) = self.queue.take() {
-            let result = match &write {
-                Write::Answer(of) => keep(&self.pool(), of).await,
-                Write::Publish(documents) => publish(&self.pool(), documents).await,
-                Write::Act(act) => act_out(&self.pool(), act).await,
-            };
+            let result = self.write_one(&write).await;
             let Err(error) = result else {
                 if std::mem::take(&mut trouble.failures) > 0 {
                     tracing::warn!("the store can be written again; what waited is being kept");
@@ -187,6 +185,11 @@ impl Store {
                 trouble.not_before = None;
                 continue;
             };
+            if postgres::is_fenced(&error) {
+                // Another one leads: what it fetched counts, and what we fetched is given up.
+                self.dethrone();
+                continue;
+            }
             self.errors.fetch_add(1, Ordering::Relaxed);
             if is_hopeless(&error) {
                 // Tried again it would fail again, and everything behind it would wait.
@@ -209,6 +212,28 @@ impl Store {
         }
     }
 
+    /// On a server: in the partition of its month, and only while we lead.
+    async fn write_one(&self, write: &Write) -> Result<(), sqlx::Error> {
+        let base = self.base();
+        let result = async {
+            if let (Base::Postgres(pool), Some(cluster)) = (&*base, &self.cluster) {
+                cluster.make_room(pool, write.changes()).await?;
+            }
+            written(&base, self.epoch(), write).await
+        };
+        self.mind(result.await)
+    }
+
+    /// Writes what was published, without a queue.
+    pub(super) async fn publish_now(&self, documents: Vec<(String, Published)>) -> Result<(), sqlx::Error> {
+        self.write_one(&Write::Publish(documents)).await
+    }
+
+    /// Forgets what waits and is not the operator's.
+    pub fn give_up_waiting(&self) {
+        self.queue.writes().retain(|write| matches!(write, Write::Act(_)));
+    }
+
     /// Sets a store that turned out to be damaged aside and goes on with the last good backup or an empty one; what is
     /// served is written to it with the next answers.
     ///
@@ -224,36 +249,60 @@ impl Store {
 
 /// Whether to try again is of no use: a constraint, a type, a statement that the database does not know.
 fn is_hopeless(error: &sqlx::Error) -> bool {
-    matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25))
+    matches!(primary_code(error), Some(1 | 18 | 19 | 20 | 25)) || postgres::is_hopeless(error)
 }
 
-/// One answer, in one transaction.
-pub(super) async fn keep(pool: &SqlitePool, answer: &Answer) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let result = keep_answer(&mut connection, answer).await;
-    give_back(connection, &result);
-    result
+/// What was published, beside the queue.
+pub(super) async fn publish(
+    pool: &SqlitePool,
+    documents: Vec<(String, Published)>,
+) -> Result<(), sqlx::Error> {
+    written(&Base::Sqlite(pool.clone()), None, &Write::Publish(documents)).await
 }
 
-/// What was published, in one transaction; a version never goes back.
-pub(super) async fn publish(pool: &SqlitePool, documents: &[(String, Published)]) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let result = keep_documents(&mut connection, documents).await;
-    give_back(connection, &result);
-    result
-}
-
-/// One act of the operator's, in one transaction.
-async fn act_out(pool: &SqlitePool, act: &Act) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let result = async {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        keep_act(&mut transaction, act).await?;
-        transaction.commit().await
+/// One write, in one transaction.
+async fn written(base: &Base, epoch: Option<i64>, write: &Write) -> Result<(), sqlx::Error> {
+    match base {
+        Base::Sqlite(pool) => {
+            let mut connection = pool.acquire().await?;
+            let result = async {
+                let mut transaction = Tx::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?);
+                write.put(&mut transaction).await?;
+                transaction.commit().await
+            }
+            .await;
+            give_back(connection, &result);
+            result
+        }
+        Base::Postgres(pool) => {
+            let mut transaction = begin_on(pool).await?;
+            // Acts are anybody's; prices are the leader's.
+            if !matches!(write, Write::Act(_)) {
+                postgres::fence(&mut transaction, epoch).await?;
+            }
+            write.put(&mut transaction).await?;
+            transaction.commit().await
+        }
     }
-    .await;
-    give_back(connection, &result);
-    result
+}
+
+impl Write {
+    async fn put(&self, transaction: &mut Tx<'_>) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Answer(answer) => keep_answer(transaction, answer).await,
+            Self::Publish(documents) => keep_documents(transaction, documents).await,
+            Self::Act(act) => keep_act(transaction, act).await,
+        }
+    }
+
+    /// Instants of the changes in it.
+    fn changes(&self) -> impl Iterator<Item = Timestamp> {
+        let quotes = match self {
+            Self::Answer(answer) => answer.quotes.as_slice(),
+            Self::Publish(_) | Self::Act(_) => &[],
+        };
+        quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at)
+    }
 }
 
 /// A full disk makes SQLite end a transaction by itself, which sqlx does not notice: it counts that transaction for
@@ -264,46 +313,47 @@ fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::E
     }
 }
 
-async fn keep_answer(connection: &mut SqliteConnection, answer: &Answer) -> Result<(), sqlx::Error> {
+/// One answer.
+pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Result<(), sqlx::Error> {
     let Answer { attempt, quotes, dropped, keys, held, .. } = answer;
     let (feed, source) = (answer.feed.as_ref(), answer.source.as_ref());
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for key in dropped {
-        sqlx::query("DELETE FROM quote WHERE id = ? AND source = ?")
-            .bind(format!("{feed}.{key}"))
-            .bind(source)
-            .execute(&mut *transaction)
-            .await?;
+        let text = "DELETE FROM quote WHERE id = $1 AND source = $2";
+        transaction.execute(text, &[format!("{feed}.{key}").into(), source.into()]).await?;
     }
     if let Some(held) = held {
-        keep_held(&mut transaction, feed, source, held).await?;
+        keep_held(transaction, feed, source, held).await?;
     }
     for (kept, changed) in quotes {
-        keep_quote(&mut transaction, feed, source, kept, *changed).await?;
+        keep_quote(transaction, feed, source, kept, *changed).await?;
     }
     let (keys, at) = (json(&keys), attempt.at.as_second());
     let reason = attempt.reason.as_ref().map(json);
     let cells =
         [feed, source, keys.as_str(), &at.to_string(), &attempt.outcome, reason.as_deref().unwrap_or("")];
-    sqlx::query(
-        "INSERT INTO source (feed, source, keys, attempted_at, outcome, reason, sum) VALUES (?, ?, ?, ?, ?, ?, ?)
+    let text = "INSERT INTO source (feed, source, keys, attempted_at, outcome, reason, sum)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (feed, source) DO UPDATE SET keys = excluded.keys, attempted_at = excluded.attempted_at,
-         outcome = excluded.outcome, reason = excluded.reason, sum = excluded.sum",
-    )
-    .bind(feed)
-    .bind(source)
-    .bind(&keys)
-    .bind(at)
-    .bind(&attempt.outcome)
-    .bind(&reason)
-    .bind(sum(&cells))
-    .execute(&mut *transaction)
-    .await?;
-    transaction.commit().await
+         outcome = excluded.outcome, reason = excluded.reason, sum = excluded.sum";
+    let values = [
+        feed.into(),
+        source.into(),
+        (&keys).into(),
+        at.into(),
+        (&attempt.outcome).into(),
+        (&reason).into(),
+        sum(&cells).into(),
+    ];
+    transaction.execute(text, &values).await?;
+    Ok(())
 }
 
+/// A change, once: a transaction of which nobody knows whether it was committed is written again.
+pub(super) const KEEP_CHANGE: &str = "INSERT INTO change (id, source, feed, at, as_of, figures, sum)
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+
 async fn keep_quote(
-    transaction: &mut Transaction<'_, Sqlite>,
+    transaction: &mut Tx<'_>,
     feed: &str,
     source: &str,
     kept: &Kept,
@@ -315,61 +365,58 @@ async fn keep_quote(
     let times = [kept.fetched_at, kept.checked_at, kept.changed_at].map(Timestamp::as_second);
     let [fetched_at, checked_at, changed_at] = times.map(|at| at.to_string());
     if changed {
-        sqlx::query(
-            "INSERT INTO change (id, source, feed, at, as_of, figures, sum) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(&id)
-        .bind(source)
-        .bind(feed)
-        .bind(times[2])
-        .bind(&as_of)
-        .bind(&figures)
-        .bind(sum(&[&id, source, feed, &changed_at, &as_of, &figures]))
-        .execute(&mut **transaction)
-        .await?;
+        let values = [
+            (&id).into(),
+            source.into(),
+            feed.into(),
+            times[2].into(),
+            (&as_of).into(),
+            (&figures).into(),
+            sum(&[&id, source, feed, &changed_at, &as_of, &figures]).into(),
+        ];
+        transaction.execute(KEEP_CHANGE, &values).await?;
     }
     let before = previous.as_deref().unwrap_or("");
-    sqlx::query(
-        "INSERT INTO quote (id, source, feed, figures, previous, as_of, fetched_at, checked_at, changed_at, sum)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    let text = "INSERT INTO quote
+         (id, source, feed, figures, previous, as_of, fetched_at, checked_at, changed_at, sum)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (id, source) DO UPDATE SET figures = excluded.figures, previous = excluded.previous,
          as_of = excluded.as_of, fetched_at = excluded.fetched_at, checked_at = excluded.checked_at,
-         changed_at = excluded.changed_at, sum = excluded.sum",
-    )
-    .bind(&id)
-    .bind(source)
-    .bind(feed)
-    .bind(&figures)
-    .bind(&previous)
-    .bind(&as_of)
-    .bind(times[0])
-    .bind(times[1])
-    .bind(times[2])
-    .bind(sum(&[&id, source, feed, &figures, before, &as_of, &fetched_at, &checked_at, &changed_at]))
-    .execute(&mut **transaction)
-    .await?;
+         changed_at = excluded.changed_at, sum = excluded.sum";
+    let values = [
+        (&id).into(),
+        source.into(),
+        feed.into(),
+        (&figures).into(),
+        (&previous).into(),
+        (&as_of).into(),
+        times[0].into(),
+        times[1].into(),
+        times[2].into(),
+        sum(&[&id, source, feed, &figures, before, &as_of, &fetched_at, &checked_at, &changed_at]).into(),
+    ];
+    transaction.execute(text, &values).await?;
     Ok(())
 }
 
-async fn keep_documents(
-    connection: &mut SqliteConnection,
+/// What was published; a version never goes back.
+pub(super) async fn keep_documents(
+    transaction: &mut Tx<'_>,
     documents: &[(String, Published)],
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for (name, published) in documents {
         let (version, at) = (published.version, published.generated_at.as_second());
-        sqlx::query(
-            "INSERT INTO document (name, version, generated_at, hash, sum) VALUES (?, ?, ?, ?, ?)
+        let text = "INSERT INTO document (name, version, generated_at, hash, sum) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (name) DO UPDATE SET version = excluded.version, generated_at = excluded.generated_at,
-             hash = excluded.hash, sum = excluded.sum WHERE excluded.version >= document.version",
-        )
-        .bind(name)
-        .bind(version)
-        .bind(at)
-        .bind(&published.hash)
-        .bind(sum(&[name, &version.to_string(), &at.to_string(), &published.hash]))
-        .execute(&mut *transaction)
-        .await?;
+             hash = excluded.hash, sum = excluded.sum WHERE excluded.version >= document.version";
+        let values = [
+            name.into(),
+            version.into(),
+            at.into(),
+            (&published.hash).into(),
+            sum(&[name, &version.to_string(), &at.to_string(), &published.hash]).into(),
+        ];
+        transaction.execute(text, &values).await?;
     }
-    transaction.commit().await
+    Ok(())
 }
