@@ -59,6 +59,7 @@ mod selections;
 mod service;
 mod sidebyside;
 mod steady;
+mod stores;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 mod tls;
