@@ -557,7 +557,7 @@ impl Store {
         };
         if let Err(error) = told.await {
             tracing::debug!(%error, "replicas could not be told; they look by themselves");
-            if is_hopeless(&error) {
+            if is_hopeless(&error) || code(&error).is_some_and(|code| code.starts_with("0A")) {
                 cluster.notifies.store(false, Ordering::Relaxed);
             }
         }
