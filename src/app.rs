@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     board::{self, Board, FeedState, News, Rules, Shared, SourceState, Standing, Tuning, Update},
-    clock::{Clock, Watch},
+    clock::{Clock, Watch, rfc3339},
     config::{self, Config},
     control::Control,
     evidence::Evidence,
@@ -32,8 +32,9 @@ use crate::{
     metrics::{Metrics, StoreTrouble},
     refresh::{FirstRound, Order, RunEnd, Shop, Terms},
     replay::{Replay, ReplayError},
+    replica::{self, Replica},
     schedule::{Bells, Ringer},
-    store::{Kept, Nature, Store, StoreError},
+    store::{self, Kept, Nature, Publication, Store, StoreError},
     watch,
     webhook::{Watched, Webhook},
 };
@@ -144,15 +145,14 @@ impl App {
         // Beside the store's first reads.
         let api = tokio::task::spawn_blocking(|| http::api::routes().split_for_parts().0);
         let recorded = nature == Nature::Recorded;
-        let (store, states) = open_store(&config, nature, &clock).await?;
+        let store = open(&config, nature).await?;
 
         let (public, ops) = listeners(&config.server, sockets).await?;
         let bound =
             Some((public.copy().map_err(StartError::Sockets)?, ops.copy().map_err(StartError::Sockets)?));
         let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
-        let shared_states = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
-        let board =
-            Board::start(clock.clone(), Arc::clone(&store), recorded, shared_states, tracker.clone()).await?;
+        let (board, states) = first_board(&config, &store, &clock, recorded, &tracker).await?;
+        let copies = board.copies();
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         watch_store(&metrics, &store);
@@ -190,13 +190,23 @@ impl App {
             tracker: workers.clone(),
             snapshot: Arc::clone(&snapshot),
             board: updates.clone(),
-            first_round: FirstRound::new(states.len()),
+            first_round: FirstRound::new(enabled(&config).count()),
         });
+        let (lease, local_copy) = (config.store.lease.0, config.store.local_copy.clone());
         let backups = config.store.backups();
         let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
         let control =
             Control::new(config, shop, webhook, Arc::clone(&front), stop_working.clone(), renders).await;
         control.start(states);
+        if let Some(copies) = copies {
+            let seen = copies.borrow().as_ref().map_or(-1, |publication| publication.version);
+            let (own, updates) = (Arc::clone(&store), updates.clone());
+            let replica = Replica::new(own, Arc::clone(&control), updates, lease, seen);
+            workers.spawn(replica.run(stop_working.clone()));
+            if let Some(file) = local_copy {
+                tracker.spawn(replica::copy(file, copies, stop_board.clone()));
+            }
+        }
         let ringing = Arc::clone(control.bells());
         if control.shop().fetcher.is_replay() {
             workers.spawn(ring_by_clock(clock.clone(), ringing, stop_working.clone()));
@@ -397,6 +407,7 @@ fn watch_store(metrics: &Metrics, store: &Arc<Store>) {
         errors: watched.errors(),
         waiting: u64::try_from(watched.waiting()).unwrap_or(u64::MAX),
         set_aside_at: watched.recovered().map_or(0, |recovery| recovery.at.as_second()),
+        epoch: watched.is_shared().then(|| watched.epoch().unwrap_or(0)),
     });
 }
 
@@ -414,22 +425,50 @@ async fn listeners(server: &config::Server, sockets: Sockets) -> Result<(Listene
     ))
 }
 
-/// The store and what it holds. Damage that only shows when the rows are read is treated like any other, once.
-async fn open_store(
+async fn open(config: &Config, nature: Nature) -> Result<Arc<Store>, StoreError> {
+    if store::is_shared(&config.store.url) && nature == Nature::Recorded {
+        return Err(StoreError::NotShared);
+    }
+    Ok(Arc::new(Store::open_or_recover(&config.store.url, nature, config.store.on_corrupt).await?))
+}
+
+/// The board from what the store holds, and the states of the feeds that are asked from here. Damage that only shows when
+/// the rows are read is treated like any other, once. Replicas begin with what is published, or with what this machine has
+/// kept of it, and ask nobody until they lead.
+async fn first_board(
     config: &Config,
-    nature: Nature,
+    store: &Arc<Store>,
     clock: &Clock,
-) -> Result<(Arc<Store>, Vec<(FeedState, bool)>), StoreError> {
-    let store = Arc::new(Store::open_or_recover(&config.store.url, nature, config.store.on_corrupt).await?);
-    let recorded = nature == Nature::Recorded;
-    let states = match load_states(config, &store, clock, recorded).await {
+    recorded: bool,
+    tracker: &TaskTracker,
+) -> Result<(Board, Vec<(FeedState, bool)>), StartError> {
+    let (clock_of_board, own) = (clock.clone(), Arc::clone(store));
+    if store.is_shared() {
+        let file = config.store.local_copy.as_deref();
+        let publication = match store.publication(-1).await {
+            Ok(publication) => publication,
+            Err(error) => {
+                let kept = file.and_then(replica::kept);
+                let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
+                tracing::warn!(%error, kept = at, "the shared store is away; this machine's own copy is served");
+                kept
+            }
+        };
+        let states = board::shared_states(config, publication.as_ref(), false);
+        let first = publication.unwrap_or_else(|| Publication { at: clock.now(), ..Publication::default() });
+        let board = Board::start_shared(clock_of_board, own, first, states, tracker.clone()).await?;
+        return Ok((board, Vec::new()));
+    }
+    let states = match load_states(config, store, clock, recorded).await {
         Err(error) if error.is_damage() => {
             store.recover(&error.to_string()).await?;
-            load_states(config, &store, clock, recorded).await?
+            load_states(config, store, clock, recorded).await?
         }
         states => states?,
     };
-    Ok((store, states))
+    let shown = states.iter().map(|(state, _)| Arc::new(state.clone())).collect();
+    let board = Board::start(clock_of_board, own, recorded, shown, tracker.clone()).await?;
+    Ok((board, states))
 }
 
 /// The state of each enabled feed as the store left it, and whether a run was missed meanwhile.

@@ -3,6 +3,8 @@
 //! document's version and time are those of the publish at which its bytes last changed; a selection's are those of
 //! the feeds in it.
 
+mod shared;
+
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
@@ -30,7 +32,7 @@ use crate::{
     judge::{self, hold::Held},
     refresh::RunEnd,
     schedule::{Calendar, Schedule},
-    store::{Attempt, Kept, Published, Store},
+    store::{Attempt, Kept, Publication, Published, Store},
 };
 
 /// Serving does not wait longer than this for the disk.
@@ -237,9 +239,14 @@ pub struct FeedState {
     pub missed_publishes: u32,
 }
 
+use shared::{Sharing, passage};
+pub use shared::{Turn, states as shared_states};
+
 /// What the board is told.
 #[derive(Debug)]
 pub enum News {
+    /// What happened among the replicas of a shared store.
+    Turn(Turn),
     /// A feed after its run, or after it was tuned.
     State(Arc<FeedState>),
     /// A feed that the operator switched off.
@@ -562,6 +569,8 @@ pub struct Board {
     tracker: TaskTracker,
     shared: Shared,
     versions: watch::Sender<i64>,
+    /// Where several machines share the store.
+    sharing: Option<Sharing>,
 }
 
 impl Board {
@@ -590,14 +599,56 @@ impl Board {
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
             versions: watch::Sender::new(version),
             tracker,
+            sharing: None,
         };
         if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
+    }
+
+    /// Shows what the replicas of a shared store have published, or what this machine has kept of it.
+    ///
+    /// # Errors
+    /// When nothing can be shown.
+    pub async fn start_shared(
+        clock: Clock,
+        store: Arc<Store>,
+        publication: Publication,
+        states: Vec<Arc<FeedState>>,
+        tracker: TaskTracker,
+    ) -> Result<Self, StartError> {
+        let mut board = Self {
+            clock,
+            store,
+            recorded: false,
+            states: BTreeMap::new(),
+            published: BTreeMap::new(),
+            version: 0,
+            published_before: Some(publication.at),
+            shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
+            versions: watch::Sender::new(0),
+            tracker,
+            sharing: Some(Sharing::new()),
+        };
+        board.adopt(publication, states).await;
+        board.age().await;
+        if board.shared.load().documents.is_empty() { Err(StartError::FirstPublish) } else { Ok(board) }
+    }
+
+    /// What is to be kept on this machine, whenever that is something else; `None`: the store is ours alone.
+    #[must_use]
+    pub fn copies(&self) -> Option<watch::Receiver<Option<Arc<Publication>>>> {
+        self.sharing.as_ref().map(Sharing::copies)
     }
 
     /// The newest snapshot, for readers.
     #[must_use]
     pub fn shared(&self) -> Shared {
         Arc::clone(&self.shared)
+    }
+
+    /// Where values are kept.
+    #[must_use]
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
     }
 
     /// The number of the newest publish that changed something, for those who want to know when there is one.
@@ -620,15 +671,16 @@ impl Board {
             tokio::select! {
                 update = updates.recv() => {
                     let Some(update) = update else { break };
-                    answers.extend(self.take(update));
+                    answers.extend(self.take(update).await);
                     while let Ok(update) = updates.try_recv() {
-                        answers.extend(self.take(update));
+                        answers.extend(self.take(update).await);
                     }
                 }
                 () = stop.cancelled() => break,
                 // The clock of a replay may jump, so no sleep is long. One that stands is moved by somebody who says so.
                 () = tokio::time::sleep(Duration::from_secs(1).min(self.until(flip))) => {
-                    if self.clock.stands() || flip.is_none_or(|flip| self.clock.now() < flip) {
+                    let passed = flip.is_some_and(|flip| self.clock.now() >= flip);
+                    if self.clock.stands() || !(passed || self.is_waiting()) {
                         continue;
                     }
                 }
@@ -644,10 +696,19 @@ impl Board {
         }
     }
 
-    fn take(&mut self, update: Update) -> Option<(oneshot::Sender<RunEnd>, RunEnd)> {
+    async fn take(&mut self, update: Update) -> Option<(oneshot::Sender<RunEnd>, RunEnd)> {
         match update.news {
-            News::State(state) => drop(self.states.insert(position(state.feed.id), state)),
-            News::Gone(feed) => drop(self.states.remove(&position(feed))),
+            News::Turn(turn) => self.turn(turn).await,
+            // The last word of a worker whose replica leads no more.
+            News::State(_) | News::Gone(_) if !self.takes_states() => {}
+            News::State(state) => {
+                self.states.insert(position(state.feed.id), state);
+                self.waits();
+            }
+            News::Gone(feed) => {
+                self.states.remove(&position(feed));
+                self.waits();
+            }
             News::Clock => {}
         }
         update.answer
@@ -660,19 +721,8 @@ impl Board {
     /// The next instant at which some status changes.
     fn next_flip(&self) -> Option<Timestamp> {
         let now = self.clock.now();
-        self.shared
-            .load()
-            .feeds
-            .iter()
-            .flat_map(|feed| feed.quotes.iter().map(|served| (served.status, served.freshness)))
-            .filter_map(|(status, freshness)| match status {
-                Status::Fresh => Some(freshness.fresh_until),
-                Status::Stale => Some(freshness.expires_at),
-                _ => None,
-            })
-            .min()
-            // A passage that the last publish did not see is due now.
-            .map(|flip| flip.max(now))
+        // A passage that the last publish did not see is due now.
+        passage(&self.shared.load()).map(|flip| flip.max(now))
     }
 
     /// Writes what was published on a task that outlives this wait: readers must not wait for a slow disk, and the
@@ -688,6 +738,10 @@ impl Board {
 
     /// Whether it was published.
     async fn publish(&mut self) -> bool {
+        if !self.has_own_store() {
+            self.age().await;
+            return !self.is_waiting() || self.commit().await;
+        }
         let now = self.clock.now();
         let feeds: Vec<ServedFeed> = self.states.values().map(|state| state.serve(now)).collect();
         let (recorded, version) = (self.recorded, self.version + 1);
@@ -696,21 +750,27 @@ impl Board {
         let written =
             tokio::task::spawn_blocking(move || write(feeds, recorded, version, now, &published, &last))
                 .await;
-        let Ok(Written { documents, editions, changed, feeds }) = written else {
+        let Ok(written) = written else {
             tracing::error!("a publish panicked; the last snapshot stays");
             return false;
         };
-        if !changed.is_empty() {
+        if !written.changed.is_empty() {
             self.version = version;
-            self.published.extend(changed.iter().cloned());
-            self.keep(changed).await;
+            self.published.extend(written.changed.iter().cloned());
+            self.keep(written.changed.clone()).await;
         }
+        self.show(written, now);
+        true
+    }
+
+    /// From now on this is what readers see.
+    fn show(&mut self, written: Written, at: Timestamp) {
+        let Written { documents, editions, feeds, .. } = written;
         let reference = Snapshot::reference(&feeds);
-        let version = self.version;
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at: now, reference };
+        let (version, recorded) = (self.version, self.recorded);
+        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at, reference };
         self.shared.store(Arc::new(snapshot));
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
-        true
     }
 }
 

@@ -221,9 +221,14 @@ pub struct Server {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:<path>` or `sqlite::memory:`
+    /// `sqlite:<path>`, `sqlite::memory:`, or `postgres://…`
     #[serde(deserialize_with = "store_url")]
     pub url: String,
+    /// Of a shared store: how long a leader that is not heard of goes on leading.
+    pub lease: Span,
+    /// Of a shared store: where the last board is kept on this machine.
+    #[serde(deserialize_with = "optional_path")]
+    pub local_copy: Option<PathBuf>,
     /// What becomes of a damaged store.
     #[serde(deserialize_with = "parsed")]
     pub on_corrupt: OnCorrupt,
@@ -526,6 +531,7 @@ impl Config {
         let mut words: Vec<String> = self.secrets.values().map(str::to_owned).collect();
         words.extend(self.admin.token.iter().map(|token| token.expose().to_owned()));
         words.extend(self.webhook.iter().flat_map(|webhook| webhook.key.texts()).map(str::to_owned));
+        words.extend(Url::parse(&self.store.url).ok().and_then(|url| url.password().map(str::to_owned)));
         let mut address = |url: &Url| {
             words.push(url.username().to_owned());
             words.extend(url.password().map(str::to_owned));

@@ -5,7 +5,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -130,6 +133,12 @@ pub enum Refusal {
     /// The store does not give what a feed needs that is switched on.
     #[error("the store cannot be read: {0}")]
     Store(String),
+    /// Another replica asks the sources.
+    #[error("this replica follows; {}", leader.as_ref().map_or_else(|| "nobody leads at the moment".to_owned(), |leader| format!("ask the one that leads: {leader}")))]
+    Follows {
+        /// Its name in the lease.
+        leader: Option<String>,
+    },
     /// What is served is kept nowhere.
     #[error("the store is in memory, and a successor would have nothing to serve")]
     NothingToHandOver,
@@ -174,6 +183,10 @@ pub struct Control {
     last: ArcSwap<Reload>,
     /// Whoever changes something holds it.
     changing: tokio::sync::Mutex<()>,
+    /// Of a replica: rung when settings have changed.
+    tuned: Notify,
+    /// Of a replica: whether it has workers.
+    leads: AtomicBool,
     stop_working: CancellationToken,
     renders: TaskTracker,
 }
@@ -210,6 +223,8 @@ impl Control {
             current: ArcSwap::from_pointee(config),
             last: ArcSwap::from_pointee(last),
             changing: tokio::sync::Mutex::default(),
+            tuned: Notify::new(),
+            leads: AtomicBool::new(false),
             stop_working,
             renders,
         })
@@ -224,6 +239,37 @@ impl Control {
             let config = self.current.load();
             self.start_worker(&config, state, first);
         }
+    }
+
+    /// The same, of a replica that has come to lead.
+    pub fn lead(&self, states: Vec<(FeedState, bool)>) {
+        self.leads.store(true, Ordering::Release);
+        self.start(states);
+    }
+
+    /// No feed is asked any more.
+    pub async fn stop_workers(&self) {
+        self.leads.store(false, Ordering::Release);
+        let feeds: Vec<&'static str> = lock(&self.hands).keys().copied().collect();
+        futures_util::future::join_all(feeds.into_iter().map(|feed| self.stop_worker(feed))).await;
+    }
+
+    /// Waits until settings have changed.
+    pub async fn tuned(&self) {
+        self.tuned.notified().await;
+    }
+
+    /// Whether there are workers here, or another replica has them.
+    fn is_asked(&self) -> bool {
+        !self.shop.store.is_shared() || self.leads.load(Ordering::Acquire)
+    }
+
+    /// Refuses what only the leader can do.
+    async fn only_leader(&self) -> Result<(), Refusal> {
+        if self.is_asked() {
+            return Ok(());
+        }
+        Err(Refusal::Follows { leader: self.shop.store.leader().await.ok().flatten() })
     }
 
     /// The bells that are rung.
@@ -314,7 +360,8 @@ impl Control {
     /// [`Refusal`]
     pub async fn for_successor(&self) -> Result<Config, Refusal> {
         let current = self.config();
-        if crate::store::file_of(&current.store.url).is_none() {
+        let url = &current.store.url;
+        if crate::store::file_of(url).is_none() && !crate::store::is_shared(url) {
             return Err(Refusal::NothingToHandOver);
         }
         let new = read_again(&current).await?;
@@ -453,6 +500,7 @@ impl Control {
     /// [`Refusal`], [`Refusal::CoolingDown`] shortly after the last one.
     pub async fn refresh(self: &Arc<Self>, via: Via, feed: &str) -> Result<RunEnd, Refusal> {
         let id = self.known(feed)?;
+        self.only_leader().await?;
         let running = {
             let mut visits = lock(&self.visits);
             match visits.get(id) {
@@ -501,6 +549,7 @@ impl Control {
     pub async fn decide(&self, via: Via, quote: &str, accept: bool) -> Result<(), Refusal> {
         let (action, order): (_, fn(String) -> Order) =
             if accept { ("accept", Order::Accept) } else { ("reject", Order::Refuse) };
+        self.only_leader().await?;
         let held = self.held();
         let not_held = || Refusal::NotHeld {
             quote: quote.to_owned(),
@@ -541,11 +590,11 @@ impl Control {
     }
 
     fn known(&self, feed: &str) -> Result<&'static str, Refusal> {
-        let hands = lock(&self.hands);
-        let found = hands.keys().find(|known| **known == feed).copied();
-        found.ok_or_else(|| Refusal::NoFeed {
+        let config = self.config();
+        let enabled = || app::enabled(&config).map(|(_, feed, _)| feed.id);
+        enabled().find(|known| *known == feed).ok_or_else(|| Refusal::NoFeed {
             feed: feed.to_owned(),
-            allowed: hands.keys().copied().collect(),
+            allowed: enabled().collect::<std::collections::BTreeSet<_>>().into_iter().collect(),
         })
     }
 
@@ -598,7 +647,8 @@ impl Control {
             self.stop_worker(feed).await;
             told.push(self.tell(News::Gone(feed)).await);
         }
-        for (state, due) in added {
+        self.tuned.notify_one();
+        for (state, due) in added.into_iter().filter(|_| self.is_asked()) {
             told.push(self.tell(News::State(Arc::new(state.clone()))).await);
             let first = due.then_some(Duration::ZERO).filter(|_| !self.shop.clock.stands());
             self.start_worker(&new, state, first);

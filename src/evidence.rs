@@ -96,7 +96,7 @@ impl Evidence {
         let folder = match config.store.evidence.as_str() {
             _ if recorded => None,
             "off" => None,
-            "" if config.store.url.contains(":memory:") => None,
+            "" if config.store.url.contains(":memory:") || crate::store::is_shared(&config.store.url) => None,
             "" => SqliteConnectOptions::from_str(&config.store.url).ok().map(|options| {
                 let mut name = options.get_filename().as_os_str().to_owned();
                 name.push(".evidence");

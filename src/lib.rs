@@ -30,6 +30,7 @@ pub mod judge;
 pub mod metrics;
 pub mod refresh;
 pub mod replay;
+pub mod replica;
 pub mod schedule;
 pub mod store;
 pub mod watch;

@@ -349,6 +349,8 @@ pub struct StoreTrouble {
     pub waiting: u64,
     /// When a damaged store was last set aside, in Unix seconds; 0: never since the start.
     pub set_aside_at: i64,
+    /// Of a replica: the epoch under which it leads, 0 while another one does.
+    pub epoch: Option<i64>,
 }
 
 /// Numbers that the store counts itself.
@@ -376,7 +378,12 @@ impl StoreTrouble {
         let set_aside = Timestamp::from_second(self.set_aside_at).ok().filter(|_| self.set_aside_at > 0);
         let set_aside =
             set_aside.map_or_else(String::new, |at| format!(", a damaged one set aside {}", rfc3339(at)));
-        format!("{} waiting, {} errors{set_aside}", self.waiting, self.errors)
+        let replica = match self.epoch {
+            None => String::new(),
+            Some(0) => ", this replica follows".to_owned(),
+            Some(epoch) => format!(", this replica leads, epoch {epoch}"),
+        };
+        format!("{} waiting, {} errors{set_aside}{replica}", self.waiting, self.errors)
     }
 }
 
@@ -392,7 +399,14 @@ impl Collector for StoreHealth {
         let at = ConstGauge::new(trouble.set_aside_at);
         let help = "When a damaged store was last set aside; 0: never since the start";
         let unit = Some(&Unit::Seconds);
-        at.encode(encoder.encode_descriptor("store_set_aside_timestamp", help, unit, at.metric_type())?)
+        at.encode(encoder.encode_descriptor("store_set_aside_timestamp", help, unit, at.metric_type())?)?;
+        let Some(epoch) = trouble.epoch else { return Ok(()) };
+        let leads = ConstGauge::new(i64::from(epoch > 0));
+        let help = "Whether this replica asks the sources";
+        leads.encode(encoder.encode_descriptor("leader", help, None, leads.metric_type())?)?;
+        let epoch = ConstGauge::new(epoch);
+        let help = "The epoch under which this replica leads; 0: another one does";
+        epoch.encode(encoder.encode_descriptor("lease_epoch", help, None, epoch.metric_type())?)
     }
 }
 
@@ -425,7 +439,12 @@ mod tests {
         metrics.delivered("dropped", 0);
         metrics.undelivered(4);
         metrics.tells(true);
-        metrics.watch_store(|| StoreTrouble { errors: 7, waiting: 2, set_aside_at: 1_790_000_000 });
+        metrics.watch_store(|| StoreTrouble {
+            errors: 7,
+            waiting: 2,
+            set_aside_at: 1_790_000_000,
+            epoch: None,
+        });
         metrics.watch_store(|| StoreTrouble { errors: 8, ..StoreTrouble::default() });
         let (text, old) = (metrics.text(Form::Open).unwrap(), metrics.text(Form::Classic).unwrap());
         for line in [

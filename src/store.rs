@@ -40,7 +40,7 @@ use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
 use postgres::Cluster;
-pub use postgres::{Publication, is_shared};
+pub use postgres::{Publication, check_url, is_shared, shown_url};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
@@ -119,6 +119,11 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// Recordings are one machine's.
+    #[error(
+        "recorded answers are played into a store of this machine only; give --store sqlite:<path>, or none"
+    )]
+    NotShared,
     /// Nothing that is kept there would last.
     #[error("the store is in memory and keeps nothing; set store.url to sqlite:<path>")]
     InMemory,
@@ -158,7 +163,7 @@ impl StoreError {
 }
 
 /// The newest value of one quote from one source, and its times.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Kept {
     /// As the source quotes it.
     pub quote: Quote,
@@ -186,7 +191,7 @@ pub struct KeptSource {
 }
 
 /// How an attempt at a source ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Attempt {
     /// When.
     pub at: Timestamp,

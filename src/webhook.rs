@@ -35,6 +35,7 @@ use crate::{
     events::{Data, Event, Follower},
     fetch::post::Post,
     metrics::Metrics,
+    store::Store,
 };
 use queue::{Message, Queue};
 
@@ -139,6 +140,7 @@ pub struct Watched {
     published_before: Option<Timestamp>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    store: Arc<Store>,
 }
 
 impl Watched {
@@ -151,6 +153,7 @@ impl Watched {
             published_before: board.published_before(),
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
+            store: Arc::clone(board.store()),
         }
     }
 }
@@ -303,7 +306,8 @@ impl Teller {
     fn look(&mut self) {
         self.watched.versions.mark_unchanged();
         let events = self.follower.step(self.watched.snapshot.load_full());
-        let Some(line) = &self.line else { return };
+        // Of several replicas one tells; where none can know who, each does, under the same ids.
+        let Some(line) = self.line.as_ref().filter(|_| self.watched.store.tells()) else { return };
         let wanted = events.iter().filter(|event| line.settings.webhook.events.contains(&event.what));
         let dropped: usize = wanted.map(|event| usize::from(self.queue.push(message(event)))).sum();
         if dropped > 0 {

@@ -111,6 +111,9 @@ fn is_private(address: IpAddr) -> bool {
 }
 
 fn storage(config: &Config, warnings: &mut Vec<String>) {
+    if crate::store::is_shared(&config.store.url) {
+        return;
+    }
     let file = config.store.url.trim_start_matches("sqlite:");
     if file.contains(":memory:") {
         warnings.push("store.url is in memory: nothing survives a restart".to_owned());

@@ -17,7 +17,7 @@ use crate::{
     clock::rfc3339,
     config::Overrides,
     document::{csv, shapes::QuoteJson},
-    store::{Change, Kept, Series, Store},
+    store::{Change, Kept, Series, Store, shown_url},
 };
 
 #[derive(Debug, Args)]
@@ -77,6 +77,7 @@ pub(super) async fn export(options: &Export) -> Result<ExitCode, Failure> {
     let config = load(&options.common, &Overrides::default())?;
     let name = &config.store.url;
     let Some(store) = Store::look(name).await? else {
+        let name = shown_url(name);
         return Err(Failure::failed(format!("{name} does not exist yet: nothing has been fetched")));
     };
     let mut out = Output { to: BufWriter::new(std::io::stdout().lock()), format: options.format };
@@ -86,7 +87,8 @@ pub(super) async fn export(options: &Export) -> Result<ExitCode, Failure> {
     match flushed {
         Ok(0) => Ok(ExitCode::SUCCESS),
         Ok(damaged) => Err(Failure::failed(format!(
-            "{damaged} rows of {name} are not what was written and were left out"
+            "{damaged} rows of {} are not what was written and were left out",
+            shown_url(name)
         ))),
         // Whoever read has seen enough.
         Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),

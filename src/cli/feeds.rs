@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     config::Overrides,
     document::shapes::FeedDetail,
+    store::shown_url,
 };
 
 #[derive(Debug, Args)]
@@ -45,7 +46,7 @@ pub(super) async fn feeds(options: &Feeds) -> Result<ExitCode, Failure> {
     let states: Vec<Arc<FeedState>> = states.into_iter().map(Arc::new).collect();
     if options.format == Format::Json {
         let feeds = states.iter().map(|state| FeedDetail::of(&state.serve(clock.now()))).collect();
-        let listing = Listing { store: config.store.url.clone(), exists, feeds };
+        let listing = Listing { store: shown_url(&config.store.url), exists, feeds };
         let mut json = serde_json::to_string_pretty(&listing).map_err(Failure::failed)?;
         json.push('\n');
         print(&json);
@@ -53,7 +54,10 @@ pub(super) async fn feeds(options: &Feeds) -> Result<ExitCode, Failure> {
     }
     let mut text = String::new();
     if !exists {
-        text.push_str(&format!("# {} does not exist yet: nothing has been fetched\n\n", config.store.url));
+        text.push_str(&format!(
+            "# {} does not exist yet: nothing has been fetched\n\n",
+            shown_url(&config.store.url)
+        ));
     }
     text.push_str(&table(&overview(&states, clock.now())));
     text.push('\n');

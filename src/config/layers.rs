@@ -21,6 +21,10 @@ use super::{
 use crate::{fetch, schedule::Calendar, webhook::Key, widget};
 
 /// A token that nobody guesses.
+/// Shorter, and a moment's hiccup changes the leader; longer, and readers notice that one is gone.
+const SHORTEST_LEASE: std::time::Duration = std::time::Duration::from_secs(3);
+const LONGEST_LEASE: std::time::Duration = std::time::Duration::from_mins(1);
+
 const LEAST_TOKEN: usize = 16;
 
 /// Secrets of sources, and our own.
@@ -178,6 +182,10 @@ impl Layers {
         if raw.store.backup_every.0.is_zero() {
             let why = "must be at least 1s; backups = 0 makes none";
             problems.push(self.problem("store.backup_every", why));
+        }
+        let lease = raw.store.lease.0;
+        if lease < SHORTEST_LEASE || lease > LONGEST_LEASE {
+            problems.push(self.problem("store.lease", "allowed are 3s to 60s"));
         }
         let mut calendar = match raw.calendar.holidays {
             Some(days) => Calendar::new(days.into_iter().flat_map(|days| days.0)),

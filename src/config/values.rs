@@ -243,14 +243,21 @@ pub(super) fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
 }
 
+const SHARED_STORE: &str = "postgres://<user>:<password>@<host>:<port>/<database>";
+
 pub(super) fn store_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty()) {
         Ok(text)
-    } else if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        Err(D::Error::custom("PostgreSQL is not supported yet; allowed is sqlite:<path>"))
+    } else if crate::store::is_shared(&text) {
+        crate::store::check_url(&text)
+            .map_err(|why| D::Error::custom(format!("{why}; allowed is {SHARED_STORE}")))?;
+        Ok(text)
     } else {
-        Err(D::Error::custom(format!("\"{}\" is not a store; allowed is sqlite:<path>", discreet(&text))))
+        Err(D::Error::custom(format!(
+            "\"{}\" is not a store; allowed are sqlite:<path> and {SHARED_STORE}",
+            discreet(&text)
+        )))
     }
 }
 

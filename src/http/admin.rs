@@ -354,7 +354,7 @@ pub(super) fn told(refusal: &Refusal, uri: &Uri) -> Problem {
     match refusal {
         Refusal::NoFeed { .. } | Refusal::NotHeld { .. } => Problem::unknown(uri, why),
         Refusal::Invalid(_) => Problem::refused(uri, why),
-        Refusal::Above { .. } | Refusal::NoPlace => Problem::conflict(uri, why),
+        Refusal::Above { .. } | Refusal::NoPlace | Refusal::Follows { .. } => Problem::conflict(uri, why),
         Refusal::CoolingDown { seconds, .. } => Problem::too_soon(uri, why, *seconds),
         Refusal::NotKept { .. } | Refusal::Store(_) | Refusal::NothingToHandOver | Refusal::Stopping => {
             Problem::unavailable(uri, &why, 1)

@@ -60,15 +60,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn series(&self, name: &str) -> Result<Vec<Series>, StoreError> {
-        let known = i64::try_from(super::MIGRATIONS.len()).unwrap_or(i64::MAX);
+        let shared = matches!(&*self.base(), super::Base::Postgres(_));
+        let steps = if shared { super::postgres::MIGRATIONS.len() } else { super::MIGRATIONS.len() };
+        let known = i64::try_from(steps).unwrap_or(i64::MAX);
         let found = self.schema().await?;
-        let file = || name.strip_prefix("sqlite:").unwrap_or(name).to_owned();
+        let file = || {
+            let shown = super::shown_url(name);
+            shown.strip_prefix("sqlite:").unwrap_or(&shown).to_owned()
+        };
         match found {
             // Begun and not finished: nothing was kept yet.
             0 => return Ok(Vec::new()),
             _ if super::is_shared(name) => {}
             found if found > known => return Err(StoreError::Newer { file: file(), found, known }),
-            found if found < SUMMED => return Err(StoreError::Older { file: file(), found, known }),
+            found if found < SUMMED && !shared => {
+                return Err(StoreError::Older { file: file(), found, known });
+            }
             _ => {}
         }
         let rows = self.base().rows("SELECT DISTINCT id, feed FROM change", &[]).await?;

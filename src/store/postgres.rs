@@ -53,6 +53,8 @@ pub(super) struct Cluster {
     partitioned: AtomicBool,
     /// Whether the server tells of what is new.
     notifies: AtomicBool,
+    /// Whether it was there when somebody last looked.
+    answers: AtomicBool,
     /// Months that have a place.
     months: Mutex<BTreeSet<Date>>,
 }
@@ -104,6 +106,40 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 pub fn is_shared(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
+
+/// Whether a URL can be used.
+///
+/// # Errors
+/// What is wrong with it, without its password.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let of = url::Url::parse(url).map_err(|error| format!("the address cannot be read: {error}"))?;
+    if of.host_str().is_none_or(str::is_empty) || of.username().is_empty() || of.path().len() < 2 {
+        return Err("host, user and database have to be named".to_owned());
+    }
+    // sqlx leaves out what it does not know, such as a misspelt demand for TLS.
+    for (name, _) in of.query_pairs() {
+        if !PARAMETERS.contains(&name.as_ref()) {
+            return Err(format!(
+                "unknown parameter {name} of the address, known are {}",
+                PARAMETERS.join(", ")
+            ));
+        }
+    }
+    options(url).map(drop).map_err(|error| error.to_string())
+}
+
+/// A store's URL as it may be shown.
+#[must_use]
+pub fn shown_url(url: &str) -> String {
+    if is_shared(url) {
+        options(url).map_or_else(|_| "postgres".to_owned(), |(name, _)| name)
+    } else {
+        url.to_owned()
+    }
+}
+
+/// Of the address of a server.
+const PARAMETERS: [&str; 5] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "host"];
 
 /// What a URL says, and the name by which people know it: never with its password.
 pub(super) fn options(url: &str) -> Result<(String, PgConnectOptions), StoreError> {
@@ -185,6 +221,7 @@ impl Store {
             prepared: AtomicBool::new(false),
             partitioned: AtomicBool::new(true),
             notifies: AtomicBool::new(true),
+            answers: AtomicBool::new(true),
             months: Mutex::default(),
             options,
         };
@@ -329,6 +366,28 @@ impl Store {
     pub fn epoch(&self) -> Option<i64> {
         let epoch = self.cluster.as_ref()?.epoch.load(Ordering::Acquire);
         (epoch > 0).then_some(epoch)
+    }
+
+    /// Whether it is ours to tell of events: we lead, or the store is away and nobody can know who does.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.cluster.as_ref().is_none_or(|cluster| {
+            cluster.epoch.load(Ordering::Acquire) > 0 || !cluster.answers.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Notes whether the store answers.
+    pub fn answers(&self, does: bool) {
+        if let Some(cluster) = &self.cluster
+            && cluster.answers.swap(does, Ordering::Relaxed) != does
+        {
+            if does {
+                tracing::info!("the shared store answers again");
+            } else {
+                tracing::warn!("the shared store does not answer; the last board is served");
+                self.errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Gives up what we wrote under.
@@ -498,7 +557,7 @@ impl Store {
         };
         if let Err(error) = told.await {
             tracing::debug!(%error, "replicas could not be told; they look by themselves");
-            if is_hopeless(&error) {
+            if is_hopeless(&error) || code(&error).is_some_and(|code| code.starts_with("0A")) {
                 cluster.notifies.store(false, Ordering::Relaxed);
             }
         }

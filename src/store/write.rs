@@ -170,6 +170,11 @@ impl Store {
         self.write_all(false).await;
     }
 
+    /// The same, at once, whatever was agreed with a store that failed.
+    pub async fn flush_now(&self) {
+        self.write_all(true).await;
+    }
+
     /// `now`: whatever was agreed about trying again.
     pub(super) async fn write_all(&self, now: bool) {
         let mut trouble = self.queue.writing.lock().await;
