@@ -103,6 +103,10 @@ impl Book {
             self.wrong.push(format!("{who}: {path}: version {version} after {newest}"));
         }
         *newest = version.max(*newest);
+        if version == 0 {
+            // Nothing was ever published: each replica says so in its own words and for some seconds only.
+            return;
+        }
         let known = self.known.entry((path.to_owned(), version));
         let (first_etag, first_hash, first) = known.or_insert_with(|| (etag.clone(), hash, who.clone()));
         if (&*first_etag, *first_hash) != (&etag, hash) {
