@@ -392,8 +392,10 @@ impl Store {
     /// [`StoreError::Database`]; a row that cannot be read is left out and logged.
     pub async fn source(&self, feed: &str, source: &str) -> Result<KeptSource, StoreError> {
         let text = "SELECT id, figures, previous, as_of, fetched_at, checked_at, changed_at FROM quote
-                    WHERE feed = $1 AND source = $2 ORDER BY id";
-        let rows = self.base().rows(text, &[feed.into(), source.into()]).await?;
+                    WHERE feed = $1 AND source = $2";
+        let mut rows = self.base().rows(text, &[feed.into(), source.into()]).await?;
+        // By bytes: a server may order words as people do.
+        rows.sort_by_cached_key(|row| row.try_get::<String>("id").unwrap_or_default());
         let quotes = rows
             .iter()
             .filter_map(|row| match kept(row) {

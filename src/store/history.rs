@@ -71,6 +71,7 @@ impl Store {
         match found {
             // Begun and not finished: nothing was kept yet.
             0 => return Ok(Vec::new()),
+            _ if super::is_shared(name) => {}
             found if found > known => return Err(StoreError::Newer { file: file(), found, known }),
             found if found < SUMMED && !shared => {
                 return Err(StoreError::Older { file: file(), found, known });

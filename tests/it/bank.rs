@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use banggia::clock::Clock;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -25,6 +26,8 @@ pub enum Reply {
     Reset(Vec<u8>),
     /// These bytes, then so many blanks, or as many as the client takes.
     Pour(Vec<u8>, usize),
+    /// Status 200 and this body, as soon as the test says so.
+    Later(tokio::sync::watch::Receiver<bool>, Vec<u8>),
 }
 
 impl Reply {
@@ -54,6 +57,8 @@ pub struct Hit {
     pub target: String,
     pub head: String,
     pub body: String,
+    /// When it had arrived.
+    pub at: jiff::Timestamp,
 }
 
 #[derive(Default)]
@@ -176,7 +181,7 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     let reply = {
         let mut book = book.lock().unwrap();
         let (whole, form) = (target.clone(), body.clone());
-        book.hits.push(Hit { method, target, head, body });
+        book.hits.push(Hit { method, target, head, body, at: Clock::system().now() });
         book.open += 1;
         book.most = book.most.max(book.open);
         // What was scripted for one question stands above what was scripted for its path.
@@ -187,6 +192,14 @@ async fn answer(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
             Some(replies) => replies.last().cloned().unwrap_or_else(|| Reply::status(404)),
             None => Reply::status(404),
         }
+    };
+    let reply = match reply {
+        Reply::Later(mut told, body) => {
+            // A test that has ended says nothing any more.
+            let _ = told.wait_for(|told| *told).await;
+            Reply::ok(body)
+        }
+        reply => reply,
     };
     // A client that goes away in the middle is part of the game.
     let _ = match reply {
@@ -243,7 +256,7 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
                 stream.write_all(b" ").await?;
             }
         }
-        Reply::Http(..) | Reply::Reset(_) | Reply::Pour(..) => {
+        Reply::Http(..) | Reply::Reset(_) | Reply::Pour(..) | Reply::Later(..) => {
             unreachable!("sent by their own functions")
         }
     }

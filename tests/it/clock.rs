@@ -12,7 +12,7 @@ use crate::{
 const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Where the library is; Debian's folders differ by machine.
-fn library() -> Option<String> {
+pub fn library() -> Option<String> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.filter_map(Result::ok);
     let own = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
     std::iter::once(Path::new(LIBRARY).to_owned())
@@ -22,7 +22,7 @@ fn library() -> Option<String> {
 }
 
 /// A program whose clock is `offset` ahead, until the file says another.
-fn with_clock(file: &Path, library: &str) -> Command {
+pub fn with_clock(file: &Path, library: &str) -> Command {
     let mut command = banggia();
     command
         .env("LD_PRELOAD", library)

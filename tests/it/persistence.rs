@@ -28,11 +28,11 @@ use crate::{
 };
 
 /// xorshift64*: small, seeded, good enough to pick moments and bytes.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
     /// Of one round of a seed.
-    fn of(seed: u64, round: u64) -> Self {
+    pub fn of(seed: u64, round: u64) -> Self {
         let mut dice = Self((seed ^ 0x9e37_79b9_7f4a_7c15).wrapping_mul(round + 1) | 1);
         for _ in 0..8 {
             dice.roll(2);
@@ -40,7 +40,7 @@ impl Dice {
         dice
     }
 
-    fn roll(&mut self, below: u64) -> u64 {
+    pub fn roll(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -48,12 +48,12 @@ impl Dice {
     }
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     number("BANGGIA_SEED", u64::try_from(Clock::system().now().as_second()).unwrap())
 }
 
 /// TPBank's board with one bar at this price, read today.
-fn gold(sell: u64) -> String {
+pub fn gold(sell: u64) -> String {
     let today = day(Clock::system().now()).strftime("%m/%d/%Y");
     format!(r#"{{"item":[{{"DATES":"{today}","RATE_BUY":{},"RATE_SELL":{sell}}}]}}"#, sell - 2_000_000)
 }
@@ -69,8 +69,8 @@ fn rates(step: u64) -> String {
     board.to_string()
 }
 
-const FROM: u64 = 140_000_000;
-const STEP: u64 = 1000;
+pub const FROM: u64 = 140_000_000;
+pub const STEP: u64 = 1000;
 
 fn every_second(text: &str) -> String {
     text.replace("schedule = \"0 3 1 1 *\"", "schedule = \"* * * * * *\"")
@@ -81,7 +81,7 @@ fn dead(text: &str, bank: &Bank, address: std::net::SocketAddr) -> String {
     text.replace(&bank.address.to_string(), &address.to_string())
 }
 
-fn bar(gold: &Value) -> Option<u64> {
+pub fn bar(gold: &Value) -> Option<u64> {
     house::find(gold, "tpbank.gold.bar")?["sell"].as_str()?.parse().ok()
 }
 

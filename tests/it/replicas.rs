@@ -1,0 +1,791 @@
+//! P-11 … P-17: replicas of the real program on a real PostgreSQL, while either of them is killed, frozen, restarted or set wrong, and
+//! readers ask each replica all the time. `BANGGIA_STORE_ROUNDS` says how many rounds, `BANGGIA_SEED` repeats them.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    bank::{Bank, Reply},
+    clock::{library, with_clock},
+    fleet::{Fleet, Proxy, Reader, ask, config, price, rising},
+    house::path,
+    load::{Load, Plan},
+    persistence::{Dice, bar, gold, seed},
+    postgres::{Bouncer, Kind, PASSWORD, Postgres},
+    service::{TOKEN, missing, number, refused, write_config},
+};
+
+/// What else readers ask for, without looking closely.
+const PAGES: [&str; 5] =
+    ["/v1", "/v1/fx", "/v1/gold?providers=tpbank&unit=chi", "/widgets/panel", "/images/gold.svg"];
+/// What is promised of a take-over.
+const TAKE_OVER: Duration = Duration::from_secs(15);
+/// Every second, where a test wants news.
+const OFTEN: &str = "* * * * * *";
+/// Where a test counts who asked when.
+const SLOTS: (&str, i64) = ("*/2 * * * * *", 2000);
+/// Never by itself.
+const RARELY: &str = "0 3 1 1 *";
+
+/// A test that blocks, on a thread for that.
+async fn blocking(work: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+fn rounds() -> u64 {
+    number("BANGGIA_STORE_ROUNDS", 10)
+}
+
+/// Some clients a replica that ask for pages.
+fn crowd(fleet: &Fleet) -> Vec<Load> {
+    let plan = || Plan { connections: 2, pause: Duration::from_millis(40), ..Plan::default() };
+    let paths: Vec<String> = PAGES.map(str::to_owned).to_vec();
+    let of = |nth: usize| Load::by(fleet.address(nth), Plan { paths: paths.clone(), ..plan() });
+    fleet.awake().into_iter().map(of).collect()
+}
+
+fn served_well(crowd: Vec<Load>) {
+    for load in crowd {
+        let report = load.stop();
+        assert_eq!((report.failed, report.statuses.keys().max()), (0, Some(&200)), "{report}");
+    }
+}
+
+/// The prices that the store keeps, in order.
+fn kept(server: &Postgres, database: &str) -> Vec<u64> {
+    let twice =
+        server.sql(database, "SELECT id, source, at FROM change GROUP BY id, source, at HAVING count(*) > 1");
+    assert_eq!(twice, "", "rows are kept twice");
+    let text =
+        server.sql(database, "SELECT figures FROM change WHERE id = 'tpbank.gold.bar' ORDER BY at, seq");
+    let price = |line: &str| -> u64 {
+        let figures: Value = serde_json::from_str(line).unwrap();
+        let mut open = vec![&figures];
+        // Whatever the quote is wrapped in.
+        while let Some(value) = open.pop() {
+            if let Some(sell) = value.get("sell").and_then(Value::as_str) {
+                return sell.parse().unwrap();
+            }
+            open.extend(value.as_object().into_iter().flat_map(|object| object.values()));
+        }
+        panic!("no price in {line}");
+    };
+    text.lines().map(price).collect()
+}
+
+/// Every price is kept once, in the order in which the bank said them; nothing was shown that is not kept.
+fn nothing_lost_nothing_twice(server: &Postgres, database: &str, fleet: &Fleet) {
+    let kept = kept(server, database);
+    assert!(kept.windows(2).all(|pair| pair[0] < pair[1]), "kept twice or out of order: {kept:?}");
+    let known: BTreeSet<u64> = kept.into_iter().collect();
+    let book = fleet.book.lock().unwrap();
+    let lost: Vec<_> = book.shown.difference(&known).collect();
+    assert!(lost.is_empty(), "shown and not kept: {lost:?}");
+    assert!(book.shown.len() >= 2, "{:?}", book.shown);
+}
+
+fn feed(fleet: &Fleet, nth: usize) -> Value {
+    ask(fleet.address(nth), "/v1/feeds").unwrap().json()["feeds"][0].clone()
+}
+
+fn ready(fleet: &Fleet, nth: usize) -> (u16, String) {
+    fleet.service(nth).ops("GET", "/readyz?verbose", None, None)
+}
+
+/// An operator's refresh; status and what was said.
+fn refresh(fleet: &Fleet, nth: usize) -> (u16, String) {
+    fleet.service(nth).ops("POST", "/admin/feeds/tpbank.gold/refresh", Some(TOKEN), Some("{}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p11_with_the_store_away_at_the_start_a_replica_serves_its_local_copy_at_once_or_says_that_it_has_none()
+ {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(mut server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "stale_after = \"2s\"");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        // Two replicas with a copy each, and one that never saw anything.
+        fleet.start(0);
+        fleet.start(1);
+        fleet.news();
+        let copy = fleet.home(1).join("banggia-board.json");
+        fleet.until("a local copy", || copy.is_file().then_some(()));
+        for nth in [0, 1] {
+            fleet.leave(nth);
+            fleet.stop(nth);
+        }
+        let last = *fleet.book.lock().unwrap().shown.last().unwrap();
+        server.stop();
+        // One of the copies is cut off.
+        let cut = fleet.home(0).join("banggia-board.json");
+        let bytes = std::fs::read(&cut).unwrap();
+        std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+
+        let asked = fleet.asked();
+        for nth in [1, 2, 0] {
+            let from = Instant::now();
+            fleet.start(nth);
+            let gold = ask(fleet.address(nth), "/v1/gold").unwrap();
+            let took = from.elapsed();
+            assert_eq!(gold.status, 200);
+            // From the moment that the program is started, on a busy machine and in a debug build.
+            assert!(took < Duration::from_secs(2), "replica {nth}: {took:?}");
+            let shown = bar(&gold.json());
+            if nth == 1 {
+                assert!(shown >= Some(last), "{shown:?} after {last}");
+            } else {
+                assert_eq!(shown, None);
+                assert_eq!(feed(&fleet, nth)["status"], "unavailable");
+            }
+            let (status, said) = ready(&fleet, nth);
+            assert_eq!(status, 200, "{said}");
+            println!("P-11: replica {nth} answered {took:?} after it was started");
+        }
+        // What it has ages by its own times, while nobody asks the bank without a lease.
+        fleet.until("stale by its times", || (feed(&fleet, 1)["status"] == "stale").then_some(()));
+        assert_eq!(fleet.asked(), asked, "nobody leads, so nobody asks");
+        assert!([0, 1, 2].iter().all(|nth| !fleet.leads(*nth)));
+
+        server.start_again();
+        let back = Instant::now();
+        fleet.news();
+        println!("P-11: {:?} after the store came everybody had news", back.elapsed());
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p12_a_store_that_is_killed_frozen_or_restarted_costs_no_answer_and_no_change() {
+    let bank = rising().await;
+    let (seed, rounds, first) = (seed(), rounds(), number("BANGGIA_FROM", 0));
+    println!("{rounds} rounds from {first}, seed {seed}");
+    blocking(move || {
+        let Some(mut server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        fleet.start_all();
+        fleet.news();
+        let crowd = crowd(&fleet);
+        let mut slowest = Duration::ZERO;
+        for round in first..first + rounds {
+            let mut dice = Dice::of(seed, round);
+            let kind = ["killed", "frozen", "restarted"][usize::try_from(round % 3).unwrap()];
+            match kind {
+                "killed" => server.kill(),
+                "frozen" => server.freeze(),
+                _ => server.restart(),
+            }
+            // For a moment, or for longer than a lease.
+            fleet.answers(20 + dice.roll(900));
+            for nth in fleet.awake() {
+                let (status, said) = ready(&fleet, nth);
+                assert_eq!(status, 200, "round {round}, {kind}: {said}");
+            }
+            match kind {
+                "killed" => server.start_again(),
+                "frozen" => server.thaw(),
+                _ => {}
+            }
+            let back = Instant::now();
+            fleet.news();
+            slowest = slowest.max(back.elapsed());
+        }
+        served_well(crowd);
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+        let answers = fleet.book.lock().unwrap().answers;
+        println!("P-12: {rounds} rounds, {answers} answers looked at, none wrong; news everywhere {slowest:?} after the store at the latest");
+        assert!(slowest < TAKE_OVER, "{slowest:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p12_figures_age_on_time_on_every_replica_while_the_store_is_away() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let text = config(&bank, SLOTS.0, "3s", "stale_after = \"3s\"\nexpire_after = \"7s\"");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 2, &text);
+        fleet.start_all();
+        fleet.news();
+        server.freeze();
+        for (status, until) in [("stale", "fresh_until"), ("expired", "expires_at")] {
+            for nth in [0, 1] {
+                let (seen, quote) = fleet.until(status, || {
+                    let quote = ask(fleet.address(nth), "/v1/gold").unwrap().json()["quotes"][0].clone();
+                    (quote["status"] == status).then(|| (banggia::clock::Clock::system().now(), quote))
+                });
+                let due: jiff::Timestamp = quote[until].as_str().unwrap().parse().unwrap();
+                assert!(seen >= due, "replica {nth} is {status} before its time: {quote}");
+                // The second replica is looked at after the first.
+                let late = seen.duration_since(due);
+                assert!(
+                    late < jiff::SignedDuration::from_secs(2),
+                    "replica {nth}: {status} {late:?} late: {quote}"
+                );
+            }
+        }
+        server.thaw();
+        fleet.everywhere("/v1/gold", "fresh again", |gold| gold["quotes"][0]["status"] == "fresh");
+        fleet.news();
+        fleet.assert_right();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p12_what_the_leader_read_while_the_store_hung_is_shown_once_it_is_kept_and_not_before() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, RARELY, "30s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 2, &text);
+        fleet.start_all();
+        let first = price(0);
+        fleet.everywhere("/v1/gold", "the first price", |gold| bar(gold) == Some(first));
+        let leader = fleet.leader();
+        server.freeze();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| refresh(&fleet, leader));
+            fleet.until("the bank was asked", || (fleet.asked() >= 2).then_some(()));
+            // Long enough for a statement to be given up.
+            fleet.answers(200);
+            for nth in [0, 1] {
+                assert_eq!(
+                    bar(&ask(fleet.address(nth), "/v1/gold").unwrap().json()),
+                    Some(first),
+                    "not kept yet"
+                );
+            }
+            server.thaw();
+            let (status, said) = waiting.join().unwrap();
+            assert!(status == 200 || status == 202 || status == 503, "{status}: {said}");
+        });
+        fleet.everywhere("/v1/gold", "the second price", |gold| bar(gold) == Some(price(1)));
+        assert_eq!(fleet.asked(), 2, "the bank is not asked again for it");
+        fleet.assert_right();
+        assert_eq!(kept(&server, &name), [price(0), price(1)]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_store_that_only_reads_after_a_fail_over_is_written_again_as_soon_as_it_can_be() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 2, &text);
+        fleet.start_all();
+        fleet.news();
+        let crowd = crowd(&fleet);
+        for round in 0..2 {
+            server.read_only(true);
+            let before = server.count(&name, "SELECT count(*) FROM change");
+            // For a moment, then for longer than the lease.
+            fleet.answers(if round == 0 { 60 } else { 500 });
+            if round == 1 {
+                fleet.until("nobody leads", || [0, 1].iter().all(|nth| !fleet.leads(*nth)).then_some(()));
+                let asked = fleet.asked();
+                fleet.answers(100);
+                assert_eq!(fleet.asked(), asked, "nobody leads, so nobody asks");
+            }
+            let after = server.count(&name, "SELECT count(*) FROM change");
+            assert!(after <= before + 1, "{before} rows, then {after} while nothing could be written");
+            server.read_only(false);
+            let back = Instant::now();
+            fleet.news();
+            let took = back.elapsed();
+            println!("P-13: news {took:?} after it could be written");
+            assert!(took < TAKE_OVER, "{took:?}");
+        }
+        served_well(crowd);
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+    })
+    .await;
+}
+
+/// How many requests came that were not the first of their slot of the schedule.
+fn extra(bank: &Bank, slot: i64) -> usize {
+    let hits = bank.hits(&path("tpbank.gold", "chart"));
+    let slots: BTreeSet<i64> = hits.iter().map(|hit| hit.at.as_millisecond().div_euclid(slot)).collect();
+    hits.len() - slots.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_leader_that_is_killed_or_frozen_is_replaced_within_15_s_and_the_bank_is_asked_once_more_at_most()
+ {
+    let bank = rising().await;
+    let (seed, rounds, first) = (seed(), rounds(), number("BANGGIA_FROM", 0));
+    println!("{rounds} rounds from {first}, seed {seed}");
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, SLOTS.0, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        fleet.start_all();
+        fleet.news();
+        // Three that start at once may ask once more than one that starts alone.
+        let begun = extra(&fleet.bank, SLOTS.1);
+        assert!(begun <= 1, "{begun} requests too many at the start");
+        let mut slowest = Duration::ZERO;
+        for round in first..first + rounds {
+            let mut dice = Dice::of(seed, round);
+            fleet.answers(dice.roll(200));
+            let leader = fleet.leader();
+            let epoch = fleet.epoch(leader);
+            let before = fleet.bank.hits(&path("tpbank.gold", "chart")).len();
+            fleet.leave(leader);
+            let kills = round % 2 == 0;
+            if kills {
+                fleet.kill(leader);
+            } else {
+                fleet.freeze(leader);
+            }
+            let gone = Instant::now();
+            let new = fleet.leader();
+            assert!(new != leader && fleet.epoch(new) > epoch, "epoch {} after {epoch}", fleet.epoch(new));
+            fleet.news();
+            slowest = slowest.max(gone.elapsed());
+            assert!(gone.elapsed() < TAKE_OVER, "round {round}: {:?}", gone.elapsed());
+            if kills {
+                fleet.start(leader);
+            } else {
+                fleet.thaw(leader);
+                fleet.until("the late leader follows", || {
+                    (!fleet.leads(leader) && fleet.epoch(leader) > epoch).then_some(())
+                });
+                fleet.read(leader);
+            }
+            fleet.news();
+            let leaders: Vec<_> = fleet.awake().into_iter().filter(|nth| fleet.leads(*nth)).collect();
+            assert_eq!(leaders, [new], "round {round}: who came back leads nobody");
+            let extra = extra(&fleet.bank, SLOTS.1) - begun;
+            assert!(
+                extra <= usize::try_from(round - first + 1).unwrap(),
+                "round {round}: {extra} requests too many, {before} before"
+            );
+        }
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+        let more = extra(&fleet.bank, SLOTS.1) - begun;
+        println!("P-14: {rounds} take-overs, news within {slowest:?}; {} requests of the bank, {more} more than were due", fleet.asked());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_with_the_lease_as_it_comes_a_killed_leader_is_replaced_within_15_s() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let text = config(&bank, OFTEN, "3s", "").replace("lease = \"3s\"\n", "");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 3, &text);
+        fleet.start_all();
+        fleet.news();
+        let leader = fleet.leader();
+        fleet.leave(leader);
+        fleet.kill(leader);
+        let gone = Instant::now();
+        fleet.leader();
+        fleet.news();
+        println!("P-14: news {:?} after the leader was killed, with the default lease", gone.elapsed());
+        assert!(gone.elapsed() < TAKE_OVER, "{:?}", gone.elapsed());
+        fleet.assert_right();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_replica_whose_clock_is_an_hour_off_neither_takes_the_lease_from_another_nor_loses_it() {
+    let Some(library) = library() else { return missing("libfaketime") };
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        for (offset, skewed) in [("+3600", 0), ("-3600", 0), ("+3600", 1), ("-3600", 1)] {
+            let name = server.database();
+            let text = config(&bank, OFTEN, "3s", "");
+            let mut fleet = Fleet::new(bank.clone(), &server.url(&name), 2, &text);
+            let clock = fleet.home(skewed).join("clock");
+            std::fs::write(&clock, offset).unwrap();
+            // The first to be started leads.
+            for nth in [0, 1] {
+                if nth == skewed {
+                    let mut command = with_clock(&clock, &library);
+                    command.current_dir(fleet.home(nth)).env("BANGGIA_STORE__URL", server.url(&name));
+                    fleet.start_by(nth, command);
+                } else {
+                    fleet.start(nth);
+                }
+                fleet.until("the first leads", || fleet.leads(0).then_some(()));
+            }
+            let epoch = fleet.epoch(0);
+            // By the database's clock: as long as two leases.
+            let lease = || server.sql(&name, "SELECT epoch, until FROM lease").replace('\n', " ");
+            let mut renewed = BTreeSet::new();
+            let began = Instant::now();
+            fleet.until("the lease was renewed for twice its length", || {
+                renewed.insert(lease());
+                assert!(fleet.leads(0) && !fleet.leads(1), "{offset} on {skewed}: {renewed:?}");
+                (began.elapsed() > Duration::from_secs(6) && renewed.len() > 3).then_some(())
+            });
+            assert_eq!((fleet.epoch(0), fleet.epoch(1)), (epoch, epoch), "{offset} on {skewed}");
+            // And whoever leads is replaced, by whatever clock.
+            fleet.leave(0);
+            fleet.kill(0);
+            let gone = Instant::now();
+            fleet.until("the other leads", || fleet.leads(1).then_some(()));
+            assert!(gone.elapsed() < TAKE_OVER, "{:?}", gone.elapsed());
+            assert!(gone.elapsed() > Duration::from_secs(1), "a lease is not taken before its time");
+            assert_eq!(fleet.epoch(1), epoch + 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_leader_that_slept_through_its_lease_writes_nothing_more_and_follows() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, RARELY, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        fleet.start_all();
+        fleet.everywhere("/v1/gold", "the first price", |gold| bar(gold) == Some(price(0)));
+        let chart = path("tpbank.gold", "chart");
+        let rounds = 2;
+        let mut poison = BTreeSet::new();
+        for round in 1..=rounds {
+            let old = fleet.leader();
+            let epoch = fleet.epoch(old);
+            // The bank thinks about its answer to the old leader until long after that one fell asleep.
+            let late = price(1000 + round);
+            poison.insert(late);
+            let (say, told) = tokio::sync::watch::channel(false);
+            fleet
+                .bank
+                .script(&chart, [Reply::Later(told, gold(late).into_bytes()), Reply::ok(gold(price(round)))]);
+            let asked = fleet.asked();
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| refresh(&fleet, old));
+                fleet.until("the bank was asked", || (fleet.asked() > asked).then_some(()));
+                // Not by way of the fleet, which somebody else looks at.
+                fleet.service(old).signal("-STOP");
+                let others: Vec<_> = fleet.awake().into_iter().filter(|nth| *nth != old).collect();
+                let new =
+                    fleet.until("another one leads", || others.iter().copied().find(|nth| fleet.leads(*nth)));
+                assert!(fleet.epoch(new) > epoch);
+                let (status, said) = refresh(&fleet, new);
+                assert_eq!(status, 200, "{said}");
+                for nth in &others {
+                    fleet.until("the new leader's price", || {
+                        (bar(&ask(fleet.address(*nth), "/v1/gold").ok()?.json()) == Some(price(round)))
+                            .then_some(())
+                    });
+                }
+                say.send(true).unwrap();
+                fleet.service(old).signal("-CONT");
+                let (status, said) = waiting.join().unwrap();
+                assert!(status != 200 || !said.contains("accepted"), "{status}: {said}");
+                fleet.until("the late leader follows", || {
+                    (!fleet.leads(old) && fleet.epoch(old) > epoch).then_some(())
+                });
+                assert!(fleet.leads(new), "and the new one goes on");
+            });
+            fleet.everywhere("/v1/gold", "the new leader's price", |gold| bar(gold) == Some(price(round)));
+        }
+        // Whoever sleeps answers nobody: its readers waited, and had their answers.
+        fleet.assert_right();
+        let all = kept(&server, &name);
+        assert_eq!(all, (0..=rounds).map(price).collect::<Vec<_>>(), "nothing of a late leader is kept");
+        assert!(fleet.book.lock().unwrap().shown.is_disjoint(&poison), "nor shown");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p16_three_replicas_behind_nginx_are_replaced_one_after_the_other_and_no_request_fails() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        let Some(proxy) = Proxy::before(&[0, 1, 2].map(|nth| fleet.address(nth))) else { return };
+        fleet.start_all();
+        fleet.news();
+        let reader = Reader::start("nginx", proxy.address, &fleet.book);
+        let load = Load::start(proxy.address, 8, PAGES);
+        for nth in [0, 1, 2] {
+            load.wait_for(100);
+            // Readers of this one alone would find nobody; those behind nginx do.
+            fleet.leave(nth);
+            fleet.stop(nth);
+            load.wait_for(50);
+            fleet.start(nth);
+            fleet.news();
+        }
+        load.wait_for(100);
+        let report = load.stop();
+        drop(reader);
+        println!("P-16: {report}");
+        assert_eq!((report.failed, report.statuses.keys().max()), (0, Some(&200)), "{report}");
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p16_three_replicas_behind_nginx_lose_their_leader_and_their_store_and_no_request_fails() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(mut server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 3, &text);
+        let Some(proxy) = Proxy::before(&[0, 1, 2].map(|nth| fleet.address(nth))) else { return };
+        fleet.start_all();
+        fleet.news();
+        let reader = Reader::start("nginx", proxy.address, &fleet.book);
+        let load = Load::start(proxy.address, 8, PAGES);
+        for round in 0..3 {
+            load.wait_for(100);
+            let leader = fleet.leader();
+            fleet.leave(leader);
+            fleet.kill(leader);
+            // While nobody leads yet.
+            server.restart();
+            load.wait_for(100);
+            fleet.start(leader);
+            fleet.news();
+            if round == 1 {
+                server.kill();
+                load.wait_for(400);
+                server.start_again();
+                fleet.news();
+            }
+        }
+        let report = load.stop();
+        drop(reader);
+        println!("behind nginx: {report}");
+        assert_eq!((report.failed, report.statuses.keys().max()), (0, Some(&200)), "{report}");
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_versions_are_the_same_everywhere_never_go_back_and_move_within_a_second() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let text = config(&bank, OFTEN, "3s", "stale_after = \"1s\"");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 3, &text);
+        fleet.start_all();
+        for _ in 0..8 {
+            fleet.news();
+        }
+        fleet.assert_right();
+        {
+            let book = fleet.book.lock().unwrap();
+            let lags = book.lags();
+            let at = |percent: usize| lags[(lags.len() - 1) * percent / 100];
+            println!(
+                "P-17: {} versions a replica and more, median lag {:?}, p90 {:?}, longest {:?}",
+                lags.len() / 3,
+                at(50),
+                at(90),
+                at(100)
+            );
+            assert!(lags.len() >= 24, "{}", lags.len());
+            assert!(at(90) < Duration::from_secs(1), "{lags:?}");
+        }
+        // Statuses pass by themselves, while the store is away and when it is back.
+        server.freeze();
+        fleet.everywhere("/v1/gold", "stale", |gold| gold["quotes"][0]["status"] == "stale");
+        server.thaw();
+        fleet.news();
+        // Every replica has a moment of its own at which it is told: then all say the same.
+        fleet.until("one ETag on all", || {
+            let etags: BTreeSet<_> = fleet
+                .awake()
+                .into_iter()
+                .map(|nth| ask(fleet.address(nth), "/v1/gold").unwrap().header("etag").unwrap().to_owned())
+                .collect();
+            (etags.len() == 1).then_some(())
+        });
+        fleet.assert_right();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_the_leader_is_refused_by_a_follower_which_names_it() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let text = config(&bank, RARELY, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 2, &text);
+        fleet.start_all();
+        fleet.everywhere("/v1/gold", "the first price", |gold| bar(gold) == Some(price(0)));
+        let leader = fleet.leader();
+        let follower = 1 - leader;
+        let asked = fleet.asked();
+        // A figure that jumps is held by the leader, and every replica says so.
+        let jumped = price(0) * 107 / 100;
+        fleet.bank.script(&path("tpbank.gold", "chart"), [Reply::ok(gold(jumped))]);
+        assert_eq!(refresh(&fleet, leader).0, 200);
+        fleet.everywhere("/v1/feeds", "a held value", |feeds| feeds["feeds"][0]["held"][0].is_object());
+        for act in ["feeds/tpbank.gold/refresh", "held/tpbank.gold.bar/accept", "held/tpbank.gold.bar/reject"]
+        {
+            let (status, said) =
+                fleet.service(follower).ops("POST", &format!("/admin/{act}"), Some(TOKEN), Some("{}"));
+            assert_eq!(status, 409, "{act}: {said}");
+            let problem: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(problem["status"], 409);
+            assert!(problem["detail"].as_str().unwrap().contains("leader"), "{said}");
+        }
+        assert_eq!(fleet.asked(), asked + 1, "a follower asks nobody");
+        fleet.service(leader).admin("POST", "/admin/held/tpbank.gold.bar/accept", Some("{}"));
+        fleet.everywhere("/v1/gold", "the accepted price", |gold| bar(gold) == Some(jumped));
+        for (nth, word) in [(leader, "leader"), (follower, "follower")] {
+            let (_, said) = ready(&fleet, nth);
+            assert!(said.contains(word) && said.contains(&format!("epoch {}", fleet.epoch(nth))), "{said}");
+        }
+        fleet.assert_right();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_that_changes_sessions_between_transactions_everything_goes_on() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let Some(bouncer) = Bouncer::before(&server) else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &bouncer.url(&name), 3, &text);
+        fleet.start_all();
+        for _ in 0..3 {
+            fleet.news();
+        }
+        // The pooler's sessions are ended under it, then the leader is.
+        server.end_sessions();
+        fleet.news();
+        let leader = fleet.leader();
+        fleet.leave(leader);
+        fleet.kill(leader);
+        fleet.leader();
+        fleet.news();
+        fleet.start(leader);
+        fleet.news();
+        fleet.assert_right();
+        nothing_lost_nothing_twice(&server, &name, &fleet);
+        for log in [server.log(), bouncer.log()] {
+            assert!(!log.contains("prepared statement"), "{log}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_reached_by_tls_and_only_if_it_is_who_it_should_be() {
+    let bank = rising().await;
+    blocking(move || {
+        let (Some(server), Some(other)) = (Postgres::of(Kind::Tls), Postgres::of(Kind::Tls)) else { return };
+        let url = |server: &Postgres, more: &str| {
+            let url = server.url(&server.database()).replace("127.0.0.1", "localhost");
+            format!("{url}?{more}")
+        };
+        // The authority is read by the program, which is nobody special.
+        let folder = crate::canary::tempdir().unwrap();
+        let saved = |server: &Postgres, name: &str| {
+            let file = folder.path().join(name);
+            std::fs::copy(server.authority(), &file).unwrap();
+            format!("sslmode=verify-full&sslrootcert={}", file.display())
+        };
+        let (right, wrong) = (saved(&server, "right.pem"), saved(&other, "wrong.pem"));
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &url(&server, &right), 1, &text);
+        fleet.start(0);
+        fleet.news();
+        let encrypted =
+            server.count("postgres", "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND client_serial IS NULL");
+        assert!(encrypted > 0);
+        fleet.assert_right();
+
+        // A stranger is not spoken to, and the sentence says why.
+        let file = write_config(folder.path(), "refused.toml", &text);
+        for (url, word) in [
+            (url(&server, &wrong), "certificate"),
+            (url(&server, "sslmode=disable"), "encryption"),
+            (url(&server, &right).replace(PASSWORD, "a22canary-wrong-password"), "password"),
+        ] {
+            let mut command = fleet.command(0);
+            command.env("BANGGIA_STORE__URL", url).args(["--listen", "127.0.0.1:0"]);
+            let (code, said) = refused(command, &file);
+            assert_eq!(code, 1, "{said}");
+            let last = said.lines().last().unwrap_or_default();
+            assert!(last.contains("store") && last.contains(word), "{last}");
+            assert!(!said.contains("a22canary"), "{said}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_work_beside_replicas_and_no_password_is_shown_by_any() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let name = server.database();
+        let text = config(&bank, OFTEN, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&name), 2, &text);
+        fleet.start_all();
+        fleet.news();
+        fleet.news();
+        let file = write_config(&fleet.home(0), "c.toml", &text);
+        let run = |arguments: &[&str]| {
+            let done = fleet.command(0).args(arguments).arg("--config").arg(&file).output().unwrap();
+            let (out, err) =
+                (String::from_utf8(done.stdout).unwrap(), String::from_utf8(done.stderr).unwrap());
+            for said in [&out, &err] {
+                crate::canary::said(said.as_bytes());
+                assert!(!said.contains(PASSWORD), "{arguments:?}: {said}");
+            }
+            assert!(done.status.success(), "{arguments:?}: {out}{err}");
+            out
+        };
+        assert!(run(&["check"]).contains("postgres://"));
+        assert!(run(&["feeds"]).contains("tpbank.gold"));
+        let history = run(&["export", "--kind", "gold", "--format", "ndjson"]);
+        let prices: Vec<u64> = history
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<Value>(line).unwrap()["sell"].as_str().unwrap().parse().unwrap()
+            })
+            .collect();
+        assert!(prices.len() >= 2 && prices.windows(2).all(|pair| pair[0] < pair[1]), "{prices:?}");
+        let kept = kept(&server, &name);
+        assert!(kept.starts_with(&prices), "{prices:?} of {kept:?}");
+        fleet.assert_right();
+    })
+    .await;
+}
