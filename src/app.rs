@@ -455,7 +455,15 @@ async fn first_board(
             }
         };
         let states = board::shared_states(config, publication.as_ref(), false);
-        let first = publication.unwrap_or_else(|| Publication { at: clock.now(), ..Publication::default() });
+        let first = match publication {
+            Some(publication) => publication,
+            // Nothing is published yet; what was brought along from another store counts on.
+            None => {
+                let documents = store.documents().await.unwrap_or_default();
+                let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
+                Publication { version, at: clock.now(), documents, feeds: Vec::new() }
+            }
+        };
         let board = Board::start_shared(clock_of_board, own, first, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }

@@ -769,7 +769,12 @@ impl Board {
         let reference = Snapshot::reference(&feeds);
         let (version, recorded) = (self.version, self.recorded);
         let snapshot = Snapshot { documents, feeds, editions, recorded, version, at, reference };
-        self.shared.store(Arc::new(snapshot));
+        self.draw(Arc::new(snapshot));
+    }
+
+    fn reveal(&mut self, snapshot: Arc<Snapshot>) {
+        let version = snapshot.version;
+        self.shared.store(snapshot);
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
     }
 }

@@ -9,6 +9,7 @@ mod healthcheck;
 mod man;
 mod probe;
 mod serve;
+mod transfer;
 
 use std::{
     io::Write as _,
@@ -52,6 +53,8 @@ enum Command {
     Backfill(backfill::Backfill),
     /// Print the history that the store keeps, beside a running service or without one
     Export(export::Export),
+    /// Copy all that a store of one machine keeps into the configured one, which several machines share
+    Transfer(transfer::Transfer),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Ask the ops listener whether the service is ready: exit 0 or 1; for containers
@@ -131,6 +134,7 @@ pub fn main() -> anyhow::Result<ExitCode> {
         Command::Probe(options) => runtime.block_on(probe::probe(&options)),
         Command::Backfill(options) => runtime.block_on(backfill::backfill(&options)),
         Command::Export(options) => runtime.block_on(export::export(&options)),
+        Command::Transfer(options) => runtime.block_on(transfer::transfer(&options)),
         Command::Openapi => {
             print(&format!("{:#}\n", crate::http::openapi()));
             Ok(ExitCode::SUCCESS)

@@ -113,10 +113,15 @@ impl Replica {
         let Some(Leading { epoch, renewed }) = self.leading else {
             self.store.prepare().await?;
             self.adopt().await?;
-            if let Some(epoch) = self.store.take_lease(self.lasts).await? {
-                self.lead(epoch).await?;
+            // Before it is taken: our idea of its end is never later than the database's.
+            let began = Instant::now();
+            let Some(epoch) = self.store.take_lease(self.lasts).await? else { return Ok(()) };
+            let led = self.lead(Leading { epoch, renewed: began }).await;
+            if led.is_err() && self.leading.is_none() {
+                // Nobody else could lead until it ends.
+                drop(self.store.release_lease().await);
             }
-            return Ok(());
+            return led;
         };
         if self.store.epoch() != Some(epoch) {
             tracing::warn!(epoch, "another replica leads; what was read here since is given up");
@@ -158,8 +163,8 @@ impl Replica {
     }
 
     /// Begins to ask sources, from what the store keeps.
-    async fn lead(&mut self, epoch: i64) -> Result<(), crate::store::StoreError> {
-        let renewed = Instant::now();
+    async fn lead(&mut self, leading: Leading) -> Result<(), crate::store::StoreError> {
+        let epoch = leading.epoch;
         // Nobody led in between: what waited to be written is still the newest that there is.
         if self.led != Some(epoch - 1) {
             self.store.give_up_waiting();
@@ -169,7 +174,7 @@ impl Replica {
         let clock = self.control.shop().clock.clone();
         let states = app::load_states(&self.control.config(), &self.store, &clock, false).await?;
         tracing::info!(epoch, "this replica leads: it asks the sources from now on");
-        self.leading = Some(Leading { epoch, renewed });
+        self.leading = Some(leading);
         self.led = Some(epoch);
         let shown = states.iter().map(|(state, _)| Arc::new(FeedState::clone(state))).collect();
         self.tell(Turn::Lead(shown)).await;

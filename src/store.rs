@@ -13,6 +13,7 @@ mod postgres;
 mod recover;
 mod rows;
 mod sql;
+mod transfer;
 mod write;
 
 use std::{

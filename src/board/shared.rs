@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     judge::hold::{self, Held},
-    store::{Attempt, Kept, Publication, StoreError},
+    store::{Attempt, Kept, Publication, Published, StoreError},
 };
 
 /// Versions between two commits: as many passages of a status may lie between them, and a replica whose clock is a little
@@ -39,7 +39,13 @@ pub(super) struct Sharing {
     under_way: Option<UnderWay>,
     /// What was committed last, as it is served.
     committed: BTreeMap<usize, Arc<FeedState>>,
-    /// The same, to be kept on this machine.
+    /// Documents that have changed since by the clock alone: the next commit tells of them, so that whoever adopts it has the
+    /// same numbers as whoever saw them pass.
+    passed: BTreeMap<String, Published>,
+    /// What readers see next. Between a commit and what has passed since nobody is shown what stands in between: it
+    /// would look older than what was there.
+    draft: Option<Arc<Snapshot>>,
+    /// What is committed, to be kept on this machine.
     copies: watch::Sender<Option<Arc<Publication>>>,
 }
 
@@ -48,6 +54,8 @@ struct UnderWay {
     task: JoinHandle<Result<(), StoreError>>,
     states: BTreeMap<usize, Arc<FeedState>>,
     written: Written,
+    /// Of every document, when it began.
+    published: BTreeMap<String, Published>,
     version: i64,
     at: Timestamp,
 }
@@ -186,6 +194,8 @@ impl Sharing {
             failed: 0,
             under_way: None,
             committed: BTreeMap::new(),
+            passed: BTreeMap::new(),
+            draft: None,
             copies: watch::Sender::new(None),
         }
     }
@@ -243,7 +253,7 @@ impl Board {
                     self.states = sharing.committed.clone();
                 }
                 // Under other settings other instants count; numbers stay.
-                let at = self.shared.load().at;
+                let at = self.latest().at;
                 self.show_committed(self.version, at).await;
             }
             Turn::Adopt(publication, states) => self.adopt(*publication, states).await,
@@ -254,6 +264,7 @@ impl Board {
     pub(super) async fn adopt(&mut self, publication: Publication, states: Vec<Arc<FeedState>>) {
         let Some(sharing) = &mut self.sharing else { return };
         sharing.committed = by_position(states);
+        sharing.passed.clear();
         self.states = sharing.committed.clone();
         sharing.copies.send_replace(Some(Arc::new(publication.clone())));
         if publication.version >= self.version {
@@ -284,7 +295,7 @@ impl Board {
             sharing.under_way = Some(under_way);
             return false;
         };
-        let UnderWay { states, written, version, at, .. } = under_way;
+        let UnderWay { states, written, published, version, at, .. } = under_way;
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -302,7 +313,10 @@ impl Board {
         sharing.pending = states.len() != self.states.len()
             || !states.iter().zip(&self.states).all(|(one, other)| Arc::ptr_eq(one.1, other.1));
         sharing.committed = states;
+        // What passed meanwhile passes again, after it, as it does for everybody else.
+        sharing.passed.clear();
         self.version = self.version.max(version);
+        self.published = published;
         self.published.extend(written.changed.iter().cloned());
         let whole = Publication {
             version: self.version,
@@ -312,7 +326,6 @@ impl Board {
         };
         sharing.copies.send_replace(Some(Arc::new(whole)));
         self.show(written, at);
-        // What passed meanwhile passes again, after it.
         self.age().await;
         !self.is_waiting()
     }
@@ -328,38 +341,58 @@ impl Board {
         let is_new = |at: &usize, state: &Arc<FeedState>| {
             failed > 0 || sharing.committed.get(at).is_none_or(|committed| !Arc::ptr_eq(committed, state))
         };
+        let is_nothing = written.changed.is_empty();
+        let mut documents = sharing.passed.clone();
+        documents.extend(written.changed.iter().cloned());
         let publication = Publication {
             version,
             at,
-            documents: written.changed.clone(),
+            documents: documents.into_iter().collect(),
             feeds: states
                 .iter()
                 .filter(|(at, state)| is_new(at, state))
                 .map(|(_, state)| (state.feed.id.to_owned(), told(state)))
                 .collect(),
         };
-        if publication.documents.is_empty() {
+        if is_nothing {
             sharing.pending = false;
             sharing.committed = states;
             return true;
         }
         let store = Arc::clone(&self.store);
         let task = self.tracker.spawn(async move { store.publish_for_all(&publication).await });
-        sharing.under_way = Some(UnderWay { task, states, written, version, at });
+        let published = self.published.clone();
+        sharing.under_way = Some(UnderWay { task, states, written, published, version, at });
         true
     }
 
-    /// Lets every status pass that is due, at its own instant and with a number of its own: each replica does the same.
+    /// Lets every status pass that is due, at its own instant and with a number of its own: each replica does the same. Then
+    /// readers see it.
     pub(super) async fn age(&mut self) {
         let now = self.clock.now();
         for _ in 0..MOST_PASSAGES {
-            let snapshot = self.shared.load_full();
-            let Some(at) = passage(&snapshot).filter(|at| *at <= now) else { return };
-            let before = snapshot.version;
+            let snapshot = self.latest();
+            let Some(at) = passage(&snapshot).filter(|at| *at <= now) else { break };
             self.show_committed(self.version + 1, at).await;
-            if self.shared.load().at <= snapshot.at && self.version == before {
-                return;
+            if self.latest().at <= snapshot.at {
+                break;
             }
+        }
+        if let Some(draft) = self.sharing.as_mut().and_then(|sharing| sharing.draft.take()) {
+            self.reveal(draft);
+        }
+    }
+
+    fn latest(&self) -> Arc<Snapshot> {
+        let draft = self.sharing.as_ref().and_then(|sharing| sharing.draft.clone());
+        draft.unwrap_or_else(|| self.shared.load_full())
+    }
+
+    /// Readers see it when what has passed since is in it.
+    pub(super) fn draw(&mut self, snapshot: Arc<Snapshot>) {
+        match &mut self.sharing {
+            Some(sharing) => sharing.draft = Some(snapshot),
+            None => self.reveal(snapshot),
         }
     }
 
@@ -369,6 +402,9 @@ impl Board {
         if !written.changed.is_empty() {
             self.version = self.version.max(version);
             self.published.extend(written.changed.iter().cloned());
+            if let Some(sharing) = &mut self.sharing {
+                sharing.passed.extend(written.changed.iter().cloned());
+            }
         }
         self.show(written, at);
     }
@@ -379,7 +415,7 @@ impl Board {
         version: i64,
         at: Timestamp,
     ) -> Option<Written> {
-        let (recorded, published, last) = (self.recorded, self.published.clone(), self.shared.load_full());
+        let (recorded, published, last) = (self.recorded, self.published.clone(), self.latest());
         let work = move || {
             let feeds = states.values().map(|state| state.serve(at)).collect();
             write(feeds, recorded, version, at, &published, &last)

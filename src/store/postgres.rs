@@ -87,7 +87,10 @@ fn code(error: &sqlx::Error) -> Option<&str> {
 
 /// Whether to try again is of no use: wrong data, a constraint, a statement that the server does not know.
 pub(super) fn is_hopeless(error: &sqlx::Error) -> bool {
-    code(error).is_some_and(|code| ["22", "23", "42"].iter().any(|class| code.starts_with(class)))
+    // No table and no right to it may be so for a moment: before the schema is there, and while a server is restored.
+    code(error).is_some_and(|code| {
+        ["22", "23", "42"].iter().any(|class| code.starts_with(class)) && !["42P01", "42501"].contains(&code)
+    })
 }
 
 /// Whether the server only reads: it follows another one, which another connection may find.

@@ -32,8 +32,10 @@ pub(super) enum Base {
 pub(super) enum Value {
     Int(i64),
     Text(String),
-    /// Of a text.
+    /// No text.
     Null,
+    /// No number.
+    NoInt,
 }
 
 impl From<i64> for Value {
@@ -141,6 +143,7 @@ macro_rules! bound {
                 Value::Int(value) => query.bind(*value),
                 Value::Text(value) => query.bind(value.as_str()),
                 Value::Null => query.bind(None::<String>),
+                Value::NoInt => query.bind(None::<i64>),
             };
         }
         query

@@ -221,6 +221,7 @@ fn completions_of_three_shells_know_every_command() {
             "probe",
             "backfill",
             "export",
+            "transfer",
             "openapi",
             "healthcheck",
             "completions",

@@ -40,7 +40,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
     ("bench", "tests/run --full"),
 ];
 /// What a block may need that the test provides.
-const STAGED: [&str; 3] = ["release", "held", "delivery"];
+const STAGED: [&str; 4] = ["release", "held", "delivery", "postgres"];
 
 /// A block of commands, and what the page shows of its output.
 #[derive(Debug)]
@@ -326,6 +326,11 @@ impl Desk {
             }
             Some("held") => self.bank.script("/tpbank.gold/chart", [Reply::ok(jumped())]),
             Some("delivery") => self.deliver(),
+            Some("postgres") if self.has_postgres() => {}
+            Some("postgres") => {
+                missing("postgres");
+                return "not executed here: PostgreSQL is not here".to_owned();
+            }
             Some("systemd") if installed("systemd-analyze") => {
                 script = without_manager(&script);
                 "executed, with systemd-analyze in the place of systemctl".clone_into(&mut how);
@@ -363,6 +368,27 @@ impl Desk {
             ));
         }
         how + ", its output compared"
+    }
+
+    /// A server at its usual address, as Debian's package leaves one behind; it ends with the namespace.
+    fn has_postgres(&mut self) -> bool {
+        let Some(bin) = crate::postgres::programs() else { return false };
+        let data = self.machine.join("postgres");
+        if data.exists() {
+            return true;
+        }
+        let (bin, data) = (bin.display(), data.display());
+        let (code, said) = self.run(
+            &format!(
+                "mkdir -p {data} /var/run/postgresql\nchown postgres {data} /var/run/postgresql\ncd /\n\
+                 runuser -u postgres -- {bin}/initdb --auth=trust -D {data}/data > {data}.log\n\
+                 runuser -u postgres -- {bin}/pg_ctl -D {data}/data -o '-c listen_addresses=127.0.0.1' -l {data}/log -w start > {data}.log\n\
+                 cd -"
+            ),
+            PATIENCE,
+        );
+        assert_eq!(code, Some(0), "{said}");
+        true
     }
 
     fn shell(&self, script: &str) -> Command {
