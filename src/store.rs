@@ -1,6 +1,7 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer.
 //! Values are kept as published: the source's unit and digits, decimals as text.
 
+mod asof;
 mod audit;
 mod backup;
 mod held;
@@ -11,6 +12,7 @@ mod log;
 mod past;
 mod recover;
 mod rows;
+mod stood;
 mod write;
 
 use std::{
@@ -31,6 +33,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
+pub use asof::Stand;
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
 pub use history::{Change, Mark, Page, Series};
@@ -40,6 +43,7 @@ pub use past::{Past, PastBoard};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
+pub use stood::{Remark, remarks};
 pub use write::Answer;
 use write::Queue;
 
@@ -209,6 +213,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
+    include_str!("store/0006.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -306,6 +311,11 @@ impl Store {
 
     fn pool(&self) -> SqlitePool {
         SqlitePool::clone(&self.pool.load())
+    }
+
+    /// For reads that need no newest value.
+    fn reader(&self) -> SqlitePool {
+        self.pool()
     }
 
     /// How often something could not be written, or was found damaged, since the start.

@@ -20,6 +20,7 @@ use super::{
     inspect::unusable,
     options,
     rows::{json, second, sum},
+    stood::keep_name,
 };
 
 /// What came of a day.
@@ -256,7 +257,7 @@ async fn keep_figure(
     }
     let as_of = json(&as_of);
     sqlx::query(
-        "INSERT INTO change (id, source, feed, at, as_of, figures, sum) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO change (id, source, feed, at, as_of, figures, sum, late) VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
     )
     .bind(&id)
     .bind(source)
@@ -267,6 +268,7 @@ async fn keep_figure(
     .bind(sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]))
     .execute(&mut **transaction)
     .await?;
+    keep_name(transaction, &id, source, feed).await?;
     Ok(true)
 }
 

@@ -18,6 +18,7 @@ use super::{
     held::keep_held,
     inspect::{is_damage, primary_code},
     rows::{json, sum},
+    stood::{Remark, keep_name, keep_remarks},
 };
 use crate::judge::hold::Held;
 
@@ -51,7 +52,8 @@ pub struct Answer {
 /// One transaction.
 #[derive(Debug)]
 enum Write {
-    Answer(Box<Answer>),
+    /// With what the changes in it do not say.
+    Answer(Box<Answer>, Vec<Remark>),
     Publish(Vec<(String, Published)>),
     Act(Box<Act>),
 }
@@ -89,20 +91,25 @@ impl Queue {
     fn push(&self, write: Write) {
         let mut writes = self.writes();
         match write {
-            Write::Answer(new) => {
+            Write::Answer(new, more) => {
                 let own = writes.iter_mut().rev().find_map(|waiting| match waiting {
-                    Write::Answer(old) if (&old.feed, &old.source) == (&new.feed, &new.source) => Some(old),
+                    Write::Answer(old, remarks) if (&old.feed, &old.source) == (&new.feed, &new.source) => {
+                        Some((old, remarks))
+                    }
                     _ => None,
                 });
                 match own.filter(|_| new.dropped.is_empty()) {
-                    Some(old) => old.join(*new),
-                    None => writes.push_back(Write::Answer(new)),
+                    Some((old, remarks)) => {
+                        old.join(*new);
+                        remarks.extend(more);
+                    }
+                    None => writes.push_back(Write::Answer(new, more)),
                 }
             }
             Write::Publish(new) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
                     Write::Publish(old) => Some(old),
-                    Write::Answer(_) | Write::Act(_) => None,
+                    Write::Answer(..) | Write::Act(_) => None,
                 });
                 match own {
                     Some(old) => {
@@ -143,7 +150,12 @@ impl Answer {
 impl Store {
     /// Takes an answer for writing; [`Store::flush`] writes it.
     pub fn push(&self, answer: Answer) {
-        self.queue.push(Write::Answer(Box::new(answer)));
+        self.push_with(answer, Vec::new());
+    }
+
+    /// The same, with what a past board needs of it beside its changes; in one transaction.
+    pub fn push_with(&self, answer: Answer, remarks: Vec<Remark>) {
+        self.queue.push(Write::Answer(Box::new(answer), remarks));
     }
 
     /// Takes a publish for writing; [`Store::flush`] writes it.
@@ -176,7 +188,7 @@ impl Store {
         }
         while let Some(write) = self.queue.take() {
             let result = match &write {
-                Write::Answer(of) => keep(&self.pool(), of).await,
+                Write::Answer(of, remarks) => keep(&self.pool(), of, remarks).await,
                 Write::Publish(documents) => publish(&self.pool(), documents).await,
                 Write::Act(act) => act_out(&self.pool(), act).await,
             };
@@ -228,9 +240,13 @@ fn is_hopeless(error: &sqlx::Error) -> bool {
 }
 
 /// One answer, in one transaction.
-pub(super) async fn keep(pool: &SqlitePool, answer: &Answer) -> Result<(), sqlx::Error> {
+pub(super) async fn keep(
+    pool: &SqlitePool,
+    answer: &Answer,
+    remarks: &[Remark],
+) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let result = keep_answer(&mut connection, answer).await;
+    let result = keep_answer(&mut connection, answer, remarks).await;
     give_back(connection, &result);
     result
 }
@@ -264,7 +280,11 @@ fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::E
     }
 }
 
-async fn keep_answer(connection: &mut SqliteConnection, answer: &Answer) -> Result<(), sqlx::Error> {
+async fn keep_answer(
+    connection: &mut SqliteConnection,
+    answer: &Answer,
+    remarks: &[Remark],
+) -> Result<(), sqlx::Error> {
     let Answer { attempt, quotes, dropped, keys, held, .. } = answer;
     let (feed, source) = (answer.feed.as_ref(), answer.source.as_ref());
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -281,6 +301,7 @@ async fn keep_answer(connection: &mut SqliteConnection, answer: &Answer) -> Resu
     for (kept, changed) in quotes {
         keep_quote(&mut transaction, feed, source, kept, *changed).await?;
     }
+    keep_remarks(&mut transaction, feed, source, remarks).await?;
     let (keys, at) = (json(&keys), attempt.at.as_second());
     let reason = attempt.reason.as_ref().map(json);
     let cells =
@@ -327,6 +348,7 @@ async fn keep_quote(
         .bind(sum(&[&id, source, feed, &changed_at, &as_of, &figures]))
         .execute(&mut **transaction)
         .await?;
+        keep_name(transaction, &id, source, feed).await?;
     }
     let before = previous.as_deref().unwrap_or("");
     sqlx::query(
