@@ -1039,13 +1039,7 @@ impl Worker {
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
     /// What could not be written waits in the store's queue, in order.
-    async fn keep(
-        &self,
-        attempt: Attempt,
-        more: Vec<(Kept, bool)>,
-        state: SourceKeys,
-        remarks: Vec<Remark>,
-    ) {
+    async fn keep(&self, attempt: Attempt, more: Vec<(Kept, bool)>, state: SourceKeys, remarks: Vec<Remark>) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
         let SourceKeys { id: source, keys, dropped, held } = state;

@@ -155,7 +155,10 @@ impl Store {
         let instants = |row: &SqliteRow| -> Option<i64> {
             let (day, seconds): (i64, String) = (row.try_get("day").ok()?, row.try_get("seconds").ok()?);
             let seconds = seconds.split(',').filter_map(|second| second.parse::<i64>().ok());
-            seconds.map(|second| day.saturating_mul(DAY).saturating_add(second)).filter(|at| *at <= until).max()
+            seconds
+                .map(|second| day.saturating_mul(DAY).saturating_add(second))
+                .filter(|at| *at <= until)
+                .max()
         };
         let last = rows.iter().filter_map(instants).max();
         let span: Option<(i64, i64)> = sqlx::query_as(

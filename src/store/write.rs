@@ -240,11 +240,7 @@ fn is_hopeless(error: &sqlx::Error) -> bool {
 }
 
 /// One answer, in one transaction.
-pub(super) async fn keep(
-    pool: &SqlitePool,
-    answer: &Answer,
-    remarks: &[Remark],
-) -> Result<(), sqlx::Error> {
+pub(super) async fn keep(pool: &SqlitePool, answer: &Answer, remarks: &[Remark]) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let result = keep_answer(&mut connection, answer, remarks).await;
     give_back(connection, &result);
