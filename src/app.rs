@@ -168,6 +168,7 @@ impl App {
             &config,
             Arc::clone(&metrics),
             renders.clone(),
+            Arc::clone(&store),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
         tracker.spawn(board.run(inbox, stop_board.clone()));
@@ -639,6 +640,7 @@ async fn tidy_buckets(front: Shown, stop: CancellationToken) {
     while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
         if let Some(site) = &front.load().quick {
             site.limiter.tidy();
+            site.looks.tidy();
         }
     }
 }

@@ -191,7 +191,7 @@ pub type Trend = Vec<(Timestamp, Decimal)>;
 /// So far back a trend goes.
 pub const TREND: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A house that moves its prices every quarter of an hour is drawn as finely as a small picture shows.
-const TREND_POINTS: usize = 240;
+pub const TREND_POINTS: usize = 240;
 
 /// The price that a trend is of.
 #[must_use]
@@ -205,8 +205,14 @@ pub fn trend_price(quote: &Quote) -> Option<Decimal> {
 impl SourceState {
     /// Adds a price that holds from `at`, and forgets what is too old to be drawn.
     pub fn extend_trend(&mut self, quote: &Quote, at: Timestamp) {
-        let Some(price) = trend_price(quote) else { return };
-        let trend = self.trends.entry(quote.key()).or_default();
+        if let Some(price) = trend_price(quote) {
+            self.extend_trend_by(&quote.key(), at, price);
+        }
+    }
+
+    /// The same of a price that is known already.
+    pub fn extend_trend_by(&mut self, key: &str, at: Timestamp, price: Decimal) {
+        let trend = self.trends.entry(key.to_owned()).or_default();
         trend.push((at, price));
         let oldest = at.saturating_sub(TREND).unwrap_or(Timestamp::MIN);
         // The last one before the window is the price at its beginning.

@@ -165,6 +165,14 @@ pub fn part(kind: Kind, feeds: &[ServedFeed], recorded: bool, filter: &Filter, e
     data("application/json", whole(scope, &content, edition))
 }
 
+/// A document of the past, or part of it: it has the moment instead of a publish, and no number.
+#[must_use]
+pub fn past(scope: Scope, feeds: &[ServedFeed], recorded: bool, filter: &Filter, at: Timestamp) -> Encoded {
+    let content = content(scope, feeds, recorded, filter);
+    let edition = Edition { version: 0, generated_at: at, policy: CachePolicy::Immutable };
+    data("application/json", whole(scope, &content, edition))
+}
+
 /// The CSV twin of a kind's document, or of a part of it.
 #[must_use]
 pub fn csv_twin(kind: Kind, feeds: &[ServedFeed], filter: &Filter) -> Encoded {

@@ -156,7 +156,7 @@ impl Filter {
         houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Result<(), Vec<String>> {
         if !parameters(kind).contains(&parameter) {
-            return Err(texts(parameters(kind)));
+            return Err(parameters(kind).iter().copied().chain(["at"]).map(str::to_owned).collect());
         }
         match parameter {
             "providers" => {

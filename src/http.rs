@@ -1,5 +1,6 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
-//! newest snapshot or derive them from it; none of them touches a source or the store.
+//! newest snapshot or derive them from it; none of them touches a source, and none but those of the past (`at=`) the
+//! store.
 
 pub mod admin;
 pub mod api;
@@ -10,6 +11,7 @@ mod docs;
 pub mod encoded;
 mod gallery;
 pub mod limit;
+pub mod moment;
 mod openapi;
 mod ops;
 mod pages;
@@ -47,11 +49,13 @@ use crate::{
     clock::Clock,
     config::{self, Network},
     metrics::Metrics,
+    store::Store,
 };
 use cache::CachePolicy;
 use derived::Derived;
 use encoded::Encoded;
 use limit::Limiter;
+use moment::Moments;
 pub use openapi::document as openapi;
 pub use ops::ops;
 use pages::Pages;
@@ -90,6 +94,10 @@ pub struct Site {
     pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// Boards of the past.
+    pub moments: Moments,
+    /// Another bucket a client: to look whether what it has of the past is still so costs it nothing of the first.
+    pub looks: Limiter,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -113,6 +121,7 @@ impl Site {
         config: &config::Config,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
+        store: Arc<Store>,
     ) -> Self {
         Self {
             snapshot,
@@ -123,7 +132,9 @@ impl Site {
             presets: config.presets.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
-            derived: Derived::new(tracker, Handle::current()),
+            derived: Derived::new(tracker.clone(), Handle::current()),
+            looks: Limiter::new(config.server.rate_limit),
+            moments: Moments::new(store, tracker, Handle::current()),
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -138,7 +149,8 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let store = Arc::clone(self.moments.store());
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker, store);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

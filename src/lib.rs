@@ -28,6 +28,7 @@ pub mod host;
 pub mod http;
 pub mod judge;
 pub mod metrics;
+pub mod past;
 pub mod refresh;
 pub mod replay;
 pub mod replica;

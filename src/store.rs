@@ -1,6 +1,7 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer, or in a
 //! PostgreSQL that several machines share. Values are kept as published: the source's unit and digits, decimals as text.
 
+mod asof;
 mod audit;
 mod backup;
 mod held;
@@ -13,6 +14,7 @@ mod postgres;
 mod recover;
 mod rows;
 mod sql;
+mod stood;
 mod transfer;
 mod write;
 
@@ -34,6 +36,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
+pub use asof::Stand;
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
 pub use history::{Change, Mark, Page, Series};
@@ -46,6 +49,7 @@ pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 use rows::{CHANGE, is_whole, kept, second};
 use sql::{Base, Row};
+pub use stood::{Remark, remarks};
 pub use write::Answer;
 use write::Queue;
 
@@ -220,6 +224,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
+    include_str!("store/0006.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -335,7 +340,6 @@ impl Store {
     }
 
     /// For what is read beside the writer: history, and boards that have passed.
-    #[allow(dead_code, reason = "history comes with the next commits")]
     fn reader(&self) -> Arc<Base> {
         self.readers.load_full().unwrap_or_else(|| self.base())
     }

@@ -12,7 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Site,
-    openapi::{self, ConvertParameters, DepositParameters, FxParameters, GoldParameters},
+    openapi::{self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, MomentParameters},
     wanted::Converted,
 };
 use crate::document::shapes::{Board, DepositList, FeedList, FxList, GoldList};
@@ -43,7 +43,7 @@ async fn index(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// The whole board
 ///
 /// Gold prices, exchange rates and deposit rates in one document.
-#[utoipa::path(get, path = "/v1/board", operation_id = "board", tag = "figures", responses((status = 200, body = Board)))]
+#[utoipa::path(get, path = "/v1/board", operation_id = "board", tag = "figures", params(MomentParameters), responses((status = 200, body = Board)))]
 async fn board(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -100,7 +100,7 @@ async fn deposits_csv(State(site): State<Arc<Site>>, request: Request) -> Respon
 /// Feeds and their sources
 ///
 /// State, times, next refresh, sources, attribution and reasons of every feed.
-#[utoipa::path(get, path = "/v1/feeds", operation_id = "feeds", tag = "figures", responses((status = 200, body = FeedList)))]
+#[utoipa::path(get, path = "/v1/feeds", operation_id = "feeds", tag = "figures", params(MomentParameters), responses((status = 200, body = FeedList)))]
 async fn feeds(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }

@@ -82,6 +82,25 @@ fn providers_of(kind: providers::Kind) -> Schema {
     )
 }
 
+/// The moment.
+fn at() -> Query {
+    Query::one(
+        "at",
+        "The board of that moment: an instant in whole seconds with its zone, or a day of Vietnam that is over (its end); from 2000-01-01 on. `generated_at` is then the moment, `version` 0, and what the past cannot tell (candidates, failures) is left out. What is of more than five minutes ago and complete is `immutable`.",
+        pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([Zz]|[+-][0-9]{2}:[0-9]{2}))?$"),
+        "2026-09-30T10:05:00+07:00",
+    )
+}
+
+/// Query of documents that take nothing else.
+pub(super) struct MomentParameters;
+
+impl IntoParams for MomentParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![at().build()]
+    }
+}
+
 /// Query of `/v1/gold`.
 pub(super) struct GoldParameters;
 /// Query of `/v1/fx`.
@@ -104,6 +123,7 @@ impl IntoParams for GoldParameters {
                 choice(units),
                 "chi",
             ),
+            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -126,6 +146,7 @@ impl IntoParams for FxParameters {
                 choice(providers::CURRENCIES.iter().copied()),
                 &["USD", "EUR"],
             ),
+            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -160,6 +181,7 @@ impl IntoParams for DepositParameters {
                 choice(["personal", "corporate"]),
                 &["personal"],
             ),
+            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -195,6 +217,7 @@ impl IntoParams for ConvertParameters {
                 choice(filter::products()),
                 "sjc-bar",
             ),
+            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -302,7 +325,7 @@ fn validators(answer: &mut Value) {
     answer["description"] = "Found.".into();
     answer["headers"] = json!({
         "ETag": etag(),
-        "Cache-Control": { "description": "Good until the next refresh, 5 to 60 s.", "required": true, "schema": { "type": "string" } },
+        "Cache-Control": { "description": "Good until the next refresh, 5 to 60 s; `immutable` where it is of a moment that is over.", "required": true, "schema": { "type": "string" } },
         "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
     });
 }

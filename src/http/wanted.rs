@@ -1,7 +1,7 @@
 //! What a request wants: a published document as it is, or something derived from the snapshot. Read here once, for
 //! the quick way that only clones bytes and for the handlers that may have to compute them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,6 +12,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::Full;
+use jiff::Timestamp;
 use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,10 +26,12 @@ use super::{
     encoded::{Encoded, NotAcceptable},
     gallery::{self, Choice},
     limit,
+    moment::{self, Unread},
     widget::{self, Form},
 };
 use crate::{
-    board::{ServedFeed, Snapshot},
+    board::{Scope, ServedFeed, Snapshot, Status},
+    clock::{later, rfc3339},
     convert::{Conversion, Refusal},
     document::{self, Document, Edition, shapes::QuoteJson},
     filter::{Filter, MOST_ERRORS, WrongParameter},
@@ -39,13 +42,25 @@ use crate::{
 #[allow(clippy::large_enum_variant, reason = "lives for one request; moving it is cheaper than allocating")]
 pub(super) enum Wanted {
     Fixed(Arc<Document>),
-    Derived { key: Key, policy: CachePolicy, recipe: Recipe },
+    Derived {
+        key: Key,
+        policy: CachePolicy,
+        recipe: Recipe,
+    },
+    /// Of a moment; the key is that of what cannot change any more.
+    Past {
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+    },
 }
 
 /// How to derive it.
 #[derive(Clone)]
 pub(super) enum Recipe {
     List(Kind, Filter),
+    /// Of a moment, whole or narrowed.
+    Document(Scope, Filter),
     Csv(Kind, Filter),
     Widget(Form, Box<Options>),
     Gallery(Box<Choice>),
@@ -58,7 +73,7 @@ impl Recipe {
         match self {
             Self::Convert(_) => true,
             Self::Widget(form, _) => form.is_picture(),
-            Self::List(..) | Self::Csv(..) | Self::Gallery(_) => false,
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Gallery(_) => false,
         }
     }
 
@@ -67,8 +82,29 @@ impl Recipe {
         match self {
             Self::Widget(form, options) => !form.is_picture() && options.is_default(),
             Self::Gallery(choice) => choice.is_default(),
-            Self::List(..) | Self::Csv(..) | Self::Convert(_) => false,
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Convert(_) => false,
         }
+    }
+
+    /// Whether every feed behind it has figures.
+    fn is_known(&self, feeds: &[ServedFeed]) -> bool {
+        let is_behind = |feed: &ServedFeed| {
+            let (kind, provider) = (feed.state.feed.kind, feed.state.institution.id);
+            match self {
+                Self::List(own, filter) | Self::Csv(own, filter) => {
+                    *own == kind && filter.keeps_provider(provider)
+                }
+                Self::Document(scope, filter) => scope.holds(kind) && filter.keeps_provider(provider),
+                Self::Widget(_, options) => {
+                    crate::widget::kinds(options.kind).contains(&kind)
+                        && options.filter.keeps_provider(provider)
+                }
+                Self::Gallery(_) => true,
+                // It was computed, so what it needs was there.
+                Self::Convert(_) => false,
+            }
+        };
+        feeds.iter().all(|feed| !is_behind(feed) || feed.status != Status::Unavailable)
     }
 
     /// Whether the bytes say nothing of the version of the document behind them.
@@ -88,6 +124,13 @@ fn wanted(
     path: &str,
     query: Option<&str>,
 ) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    if let Some(query) = query.filter(|_| path != GALLERY) {
+        match moment::split(query, site.clock.now()) {
+            Ok(None) => {}
+            Ok(Some((at, rest))) => return wanted_at(site, snapshot, path, rest, at),
+            Err(wrong) => return Some(Err(vec![wrong])),
+        }
+    }
     let pairs = || pairs(query.unwrap_or_default());
     if let Some(name) = path.strip_prefix("/v1/")
         && let Some((name, document)) = snapshot.documents.get_key_value(name)
@@ -101,7 +144,12 @@ fn wanted(
             None => (*name, Recipe::List),
         };
         let Some(kind) = kind_of(name) else {
-            return Some(no_parameters(query).map(|()| fixed()));
+            // Only the moment could be asked for, and is read above.
+            let moment = |mut wrong: Vec<WrongParameter>| {
+                wrong.iter_mut().for_each(|wrong| wrong.allowed.push(moment::AT.to_owned()));
+                wrong
+            };
+            return Some(no_parameters(query).map(|()| fixed()).map_err(moment));
         };
         return Some(Filter::read(kind, pairs(), &snapshot.feeds).map(|filter| {
             if filter.is_all() {
@@ -153,6 +201,58 @@ fn wanted(
         })),
         _ => None,
     }
+}
+
+/// No publish has this number: nothing can change what is of a moment that is over.
+const SETTLED: i64 = i64::MIN;
+/// What may still change is asked for again after a while.
+const UNSETTLED: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// The same of a moment; `rest` is what else is asked for.
+fn wanted_at(
+    site: &Site,
+    snapshot: &Snapshot,
+    path: &str,
+    rest: Vec<(String, String)>,
+    at: Timestamp,
+) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    let past = |path: &'static str, query: String, recipe: Recipe| {
+        let key = Key { path, version: SETTLED, query: format!("{};{query}", at.as_second()) };
+        Wanted::Past { at, key, recipe }
+    };
+    if let Some(name) = path.strip_prefix("/v1/")
+        && let Some((name, _)) = snapshot.documents.get_key_value(name)
+    {
+        let Some(kind) = kind_of(name) else {
+            let scope = if *name == "feeds" { Scope::Feeds } else { Scope::Board };
+            let wrong = rest.into_iter().take(MOST_ERRORS).map(|(parameter, value)| {
+                let allowed = vec![moment::AT.to_owned()];
+                WrongParameter { parameter, value, allowed }
+            });
+            let wrong: Vec<WrongParameter> = wrong.collect();
+            let document = || past(name, String::new(), Recipe::Document(scope, Filter::default()));
+            return Some(if wrong.is_empty() { Ok(document()) } else { Err(wrong) });
+        };
+        return Some(Filter::read(kind, rest.into_iter(), &snapshot.feeds).map(|filter| {
+            let query = filter.key();
+            match name.strip_suffix(".csv") {
+                Some(_) => past(name, query, Recipe::Csv(kind, filter)),
+                None => past(name, query, Recipe::Document(Scope::Kind(kind), filter)),
+            }
+        }));
+    }
+    if let Some((form, kind)) = widget::at(path) {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+        return Some(widget::read(site, snapshot, form, kind, &query).map(|(form, options)| {
+            let options = options.at(at);
+            past(form.as_str(), options.path(), Recipe::Widget(form, Box::new(options)))
+        }));
+    }
+    (path == CONVERT).then(|| {
+        Conversion::read(rest.into_iter(), &snapshot.feeds)
+            .map(|conversion| past(CONVERT, conversion.key(), Recipe::Convert(conversion)))
+    })
 }
 
 /// When what a widget shows last changed.
@@ -220,7 +320,11 @@ impl Site {
             Wanted::Fixed(document) => {
                 document.encoded.answer(method, headers, document.policy.header(now)).ok()
             }
-            Wanted::Derived { recipe, .. } if recipe.is_costly() => None,
+            Wanted::Derived { recipe, .. } | Wanted::Past { recipe, .. } if recipe.is_costly() => None,
+            Wanted::Past { key, .. } => {
+                let known = self.derived.known(&key).now_or_never()??;
+                known.answer(method, headers, CachePolicy::Immutable.header(now)).ok()
+            }
             Wanted::Derived { key, policy, .. } => {
                 let known = self.derived.known(&key).now_or_never()??;
                 known.answer(method, headers, policy.header(now)).ok()
@@ -238,6 +342,9 @@ impl Site {
             Some(Ok(Wanted::Fixed(document))) => {
                 return self.respond(&parts, &document.encoded, document.policy);
             }
+            Some(Ok(Wanted::Past { at, key, recipe })) => {
+                return self.answer_past(&parts, snapshot, at, key, recipe).await;
+            }
             Some(Ok(Wanted::Derived { key, policy, recipe })) => (key, policy, recipe),
         };
         if let Recipe::Convert(conversion) = &recipe
@@ -251,8 +358,7 @@ impl Site {
                 }
             };
         }
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
-        let client = limit::client(peer, &parts.headers, &self.trusted_proxies);
+        let client = self.client(&parts);
         let charge: Charge = {
             let site = Arc::clone(self);
             Arc::new(move || site.limiter.take(client))
@@ -297,16 +403,127 @@ impl Site {
                 }
                 response
             }
-            Err(Missed::Exhausted(exhausted)) => {
+            Err(missed) => self.refused(&parts, missed),
+        }
+    }
+
+    /// Who asks.
+    fn client(&self, parts: &Parts) -> IpAddr {
+        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+        limit::client(peer, &parts.headers, &self.trusted_proxies)
+    }
+
+    fn refused(&self, parts: &Parts, missed: Missed) -> Response {
+        match missed {
+            Missed::Exhausted(exhausted) => {
                 self.metrics.rate_limited();
                 Problem::too_many(&parts.uri, exhausted.retry_after)
                     .with_headers(exhausted.left.headers())
                     .into_response()
             }
-            Err(Missed::Busy) => {
+            Missed::Busy => {
                 Problem::unavailable(&parts.uri, "too much is being computed at once", 1).into_response()
             }
-            Err(Missed::Failed) => Problem::internal(&parts.uri).into_response(),
+            Missed::Failed => Problem::internal(&parts.uri).into_response(),
+        }
+    }
+
+    /// What is of a moment: at hand, or rendered from the board of that moment, which may have to be read.
+    async fn answer_past(
+        self: &Arc<Self>,
+        parts: &Parts,
+        present: Arc<Snapshot>,
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+    ) -> Response {
+        let client = self.client(parts);
+        let pay = || self.limiter.take(client).map_err(Missed::Exhausted);
+        let known = self.derived.known(&key).await;
+        if let Some(encoded) = &known {
+            let response = self.respond(parts, encoded, CachePolicy::Immutable);
+            if !recipe.is_costly() || response.status() == StatusCode::NOT_MODIFIED {
+                return response;
+            }
+        }
+        // Whoever may have it already pays when that turns out not to be so, and has a turn of its own at the store; as
+        // often as others may have work done. A 304 of what is at hand is never counted.
+        let revalidates = parts.headers.contains_key(header::IF_NONE_MATCH)
+            && (known.is_some() || self.looks.take(client).is_ok());
+        let mut paid = None;
+        if !revalidates {
+            match pay() {
+                Ok(left) => paid = Some(left),
+                Err(missed) => return self.refused(parts, missed),
+            }
+        }
+        let (encoded, policy) = match known {
+            Some(encoded) => (encoded, CachePolicy::Immutable),
+            None => match self.render_past(parts, present, at, key, recipe, revalidates).await {
+                Ok(rendered) => rendered,
+                Err(refusal) => return refusal,
+            },
+        };
+        let mut response = self.respond(parts, &encoded, policy);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return response;
+        }
+        let left = match paid.map_or_else(pay, Ok) {
+            Ok(left) => left,
+            Err(missed) => return self.refused(parts, missed),
+        };
+        response.headers_mut().extend(left.into_iter().flat_map(limit::Left::headers));
+        response
+    }
+
+    /// The bytes and for how long they hold; the error is the answer.
+    #[allow(clippy::result_large_err, reason = "an answer is what the caller gives back")]
+    async fn render_past(
+        self: &Arc<Self>,
+        parts: &Parts,
+        present: Arc<Snapshot>,
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+        revalidates: bool,
+    ) -> Result<(Arc<Encoded>, CachePolicy), Response> {
+        let unavailable = |detail: &str, wait| Problem::unavailable(&parts.uri, detail, wait).into_response();
+        let moment = match self.moments.at(at, present, &self.clock, revalidates).await {
+            Ok(moment) => moment,
+            Err(Unread::Busy) => return Err(unavailable("too many moments are being read at once", 1)),
+            Err(Unread::Slow) => return Err(unavailable("the history takes too long to be read", 2)),
+            Err(Unread::Failed) => return Err(unavailable("the history cannot be read at the moment", 5)),
+        };
+        if let Recipe::Convert(conversion) = &recipe
+            && let Err(refusal) = conversion.convert(&moment.snapshot.feeds)
+        {
+            let wrong = match refusal {
+                Refusal::Wrong(wrong) => wrong,
+                Refusal::NotYet => WrongParameter {
+                    parameter: moment::AT.to_owned(),
+                    value: rfc3339(at),
+                    allowed: vec!["a moment at which the prices that this needs were known".to_owned()],
+                },
+            };
+            return Err(Problem::parameters(&parts.uri, vec![wrong]).into_response());
+        }
+        let settled = moment.settled && recipe.is_known(&moment.snapshot.feeds);
+        let (key, policy) = if settled {
+            (key, CachePolicy::Immutable)
+        } else {
+            let policy = CachePolicy::Latest {
+                next_refresh_at: Some(later(moment.read_at, UNSETTLED)),
+                expires_at: Some(later(moment.read_at, DAY)),
+            };
+            (Key { version: moment.reading, ..key }, policy)
+        };
+        let render: Render = {
+            let site = Arc::clone(self);
+            Arc::new(move || site.render(&moment.snapshot, &recipe))
+        };
+        match self.derived.get(key, Arc::new(|| Ok(None)), render).await {
+            Ok((encoded, _)) => Ok((encoded, policy)),
+            Err(missed) => Err(self.refused(parts, missed)),
         }
     }
 
@@ -334,6 +551,9 @@ impl Site {
             Recipe::List(kind, filter) => {
                 let edition = edition(snapshot, *kind, filter.providers())?;
                 Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, edition))
+            }
+            Recipe::Document(scope, filter) => {
+                Some(document::past(*scope, &snapshot.feeds, snapshot.recorded, filter, snapshot.at))
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
             Recipe::Widget(form, options) => self.widget(snapshot, *form, options),

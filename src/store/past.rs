@@ -21,7 +21,8 @@ use super::{
     is_shared, options,
     rows::{json, second, sum},
     sql::{Base, Tx, Value, begin_on},
-    write::KEEP_CHANGE,
+    stood::keep_name,
+    write::KEEP_LATE_CHANGE,
 };
 
 /// What came of a day.
@@ -295,7 +296,8 @@ async fn keep_figure(
     let sum = sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]);
     let values =
         [(&id).into(), source.into(), feed.into(), at.into(), as_of.into(), figures.into(), sum.into()];
-    transaction.execute(KEEP_CHANGE, &values).await?;
+    transaction.execute(KEEP_LATE_CHANGE, &values).await?;
+    keep_name(transaction, &id, source, feed).await?;
     Ok(true)
 }
 

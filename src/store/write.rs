@@ -20,6 +20,7 @@ use super::{
     postgres,
     rows::{json, sum},
     sql::{Base, Tx, begin_on},
+    stood::{Remark, keep_name, keep_remarks},
 };
 use crate::judge::hold::Held;
 
@@ -53,7 +54,8 @@ pub struct Answer {
 /// One transaction.
 #[derive(Debug)]
 enum Write {
-    Answer(Box<Answer>),
+    /// With what the changes in it do not say.
+    Answer(Box<Answer>, Vec<Remark>),
     Publish(Vec<(String, Published)>),
     Act(Box<Act>),
 }
@@ -91,20 +93,25 @@ impl Queue {
     fn push(&self, write: Write) {
         let mut writes = self.writes();
         match write {
-            Write::Answer(new) => {
+            Write::Answer(new, more) => {
                 let own = writes.iter_mut().rev().find_map(|waiting| match waiting {
-                    Write::Answer(old) if (&old.feed, &old.source) == (&new.feed, &new.source) => Some(old),
+                    Write::Answer(old, remarks) if (&old.feed, &old.source) == (&new.feed, &new.source) => {
+                        Some((old, remarks))
+                    }
                     _ => None,
                 });
                 match own.filter(|_| new.dropped.is_empty()) {
-                    Some(old) => old.join(*new),
-                    None => writes.push_back(Write::Answer(new)),
+                    Some((old, remarks)) => {
+                        old.join(*new);
+                        remarks.extend(more);
+                    }
+                    None => writes.push_back(Write::Answer(new, more)),
                 }
             }
             Write::Publish(new) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
                     Write::Publish(old) => Some(old),
-                    Write::Answer(_) | Write::Act(_) => None,
+                    Write::Answer(..) | Write::Act(_) => None,
                 });
                 match own {
                     Some(old) => {
@@ -145,7 +152,12 @@ impl Answer {
 impl Store {
     /// Takes an answer for writing; [`Store::flush`] writes it.
     pub fn push(&self, answer: Answer) {
-        self.queue.push(Write::Answer(Box::new(answer)));
+        self.push_with(answer, Vec::new());
+    }
+
+    /// The same, with what a past board needs of it beside its changes; in one transaction.
+    pub fn push_with(&self, answer: Answer, remarks: Vec<Remark>) {
+        self.queue.push(Write::Answer(Box::new(answer), remarks));
     }
 
     /// Takes a publish for writing; [`Store::flush`] writes it.
@@ -294,7 +306,7 @@ async fn written(base: &Base, epoch: Option<i64>, write: &Write) -> Result<(), s
 impl Write {
     async fn put(&self, transaction: &mut Tx<'_>) -> Result<(), sqlx::Error> {
         match self {
-            Self::Answer(answer) => keep_answer(transaction, answer).await,
+            Self::Answer(answer, remarks) => keep_answer(transaction, answer, remarks).await,
             Self::Publish(documents) => keep_documents(transaction, documents).await,
             Self::Act(act) => keep_act(transaction, act).await,
         }
@@ -303,7 +315,7 @@ impl Write {
     /// Instants of the changes in it.
     fn changes(&self) -> impl Iterator<Item = Timestamp> {
         let quotes = match self {
-            Self::Answer(answer) => answer.quotes.as_slice(),
+            Self::Answer(answer, _) => answer.quotes.as_slice(),
             Self::Publish(_) | Self::Act(_) => &[],
         };
         quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at)
@@ -318,8 +330,12 @@ fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::E
     }
 }
 
-/// One answer.
-pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Result<(), sqlx::Error> {
+/// One answer, with what its changes do not say.
+pub(super) async fn keep_answer(
+    transaction: &mut Tx<'_>,
+    answer: &Answer,
+    remarks: &[Remark],
+) -> Result<(), sqlx::Error> {
     let Answer { attempt, quotes, dropped, keys, held, .. } = answer;
     let (feed, source) = (answer.feed.as_ref(), answer.source.as_ref());
     for key in dropped {
@@ -332,6 +348,7 @@ pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Re
     for (kept, changed) in quotes {
         keep_quote(transaction, feed, source, kept, *changed).await?;
     }
+    keep_remarks(transaction, feed, source, remarks).await?;
     let (keys, at) = (json(&keys), attempt.at.as_second());
     let reason = attempt.reason.as_ref().map(json);
     let cells =
@@ -356,6 +373,10 @@ pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Re
 /// A change, once: a transaction of which nobody knows whether it was committed is written again.
 pub(super) const KEEP_CHANGE: &str = "INSERT INTO change (id, source, feed, at, as_of, figures, sum)
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+/// The same, of a board that was read after the fact.
+pub(super) const KEEP_LATE_CHANGE: &str =
+    "INSERT INTO change (id, source, feed, at, as_of, figures, sum, late)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING";
 
 async fn keep_quote(
     transaction: &mut Tx<'_>,
@@ -380,6 +401,7 @@ async fn keep_quote(
             sum(&[&id, source, feed, &changed_at, &as_of, &figures]).into(),
         ];
         transaction.execute(KEEP_CHANGE, &values).await?;
+        keep_name(transaction, &id, source, feed).await?;
     }
     let before = previous.as_deref().unwrap_or("");
     let text = "INSERT INTO quote

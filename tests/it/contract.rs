@@ -21,8 +21,8 @@ fn requests(api: &Value) -> Vec<(String, String)> {
             let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
             let pairs: Vec<String> = parameters
                 .iter()
-                // Of gold alone; the example converts a currency.
-                .filter(|parameter| parameter["name"] != "product")
+                // Of gold alone, where the example converts a currency; of the past, of which a house of today knows nothing.
+                .filter(|parameter| parameter["name"] != "product" && parameter["name"] != "at")
                 .map(|parameter| {
                     let example = &parameter["example"];
                     let value = match example {

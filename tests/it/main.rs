@@ -23,6 +23,7 @@
 mod admin;
 mod alerts;
 mod api;
+mod at;
 mod attacks;
 mod backfill;
 mod bands;
