@@ -1,5 +1,5 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
-//! newest snapshot or derive them from it; none of them touches a source or the store.
+//! newest snapshot or derive them from it; none of them touches a source, and only histories read the store.
 
 pub mod admin;
 pub mod api;
@@ -9,6 +9,7 @@ pub mod derived;
 mod docs;
 pub mod encoded;
 mod gallery;
+pub mod history;
 pub mod limit;
 mod openapi;
 mod ops;
@@ -51,6 +52,7 @@ use crate::{
 use cache::CachePolicy;
 use derived::Derived;
 use encoded::Encoded;
+use history::Histories;
 use limit::Limiter;
 pub use openapi::document as openapi;
 pub use ops::ops;
@@ -90,6 +92,8 @@ pub struct Site {
     pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// What is past.
+    pub history: Histories,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -113,6 +117,7 @@ impl Site {
         config: &config::Config,
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
+        history: Histories,
     ) -> Self {
         Self {
             snapshot,
@@ -124,6 +129,7 @@ impl Site {
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
+            history,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -138,7 +144,8 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let history = self.history.renewed(tracker.clone(), config.history);
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker, history);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

@@ -10,6 +10,7 @@ mod lock;
 mod log;
 mod past;
 mod recover;
+mod retain;
 mod rows;
 mod write;
 
@@ -33,12 +34,14 @@ use sqlx::{
 
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
-pub use history::{Change, Mark, Page, Series};
+pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
+pub(crate) use history::tell_damage;
 use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
+pub use retain::{Dropped, Retention};
 use rows::{CHANGE, is_whole, kept, second};
 pub use write::Answer;
 use write::Queue;
@@ -209,6 +212,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
+    include_str!("store/0008.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     str::FromStr as _,
+    time::Duration,
 };
 
 use providers::{Kind, Secrets};
@@ -16,10 +17,12 @@ use url::Url;
 
 use super::{
     Admin, Config, ConfigError, Console, DEFAULT, Feed, Inputs, OWN_SECRETS, Origin, Picks, Preset, Raw,
-    RawPreset, RawWebhook, Secret, Webhook,
+    RawHistory, RawPreset, RawWebhook, Secret, Webhook,
 };
-use crate::{fetch, schedule::Calendar, webhook::Key, widget};
+use crate::{fetch, schedule::Calendar, store::Retention, webhook::Key, widget};
 
+/// Days of which changes stay at least.
+const LEAST_KEPT: u32 = 31;
 /// A token that nobody guesses.
 const LEAST_TOKEN: usize = 16;
 
@@ -179,6 +182,7 @@ impl Layers {
             let why = "must be at least 1s; backups = 0 makes none";
             problems.push(self.problem("store.backup_every", why));
         }
+        let history = self.history(&raw.history, &mut problems);
         let mut calendar = match raw.calendar.holidays {
             Some(days) => Calendar::new(days.into_iter().flat_map(|days| days.0)),
             None => Calendar::built_in(),
@@ -221,6 +225,7 @@ impl Layers {
         Ok(Config {
             server: raw.server,
             store: raw.store,
+            history,
             fetch: raw.fetch,
             calendar,
             judge: raw.judge,
@@ -383,6 +388,26 @@ impl Layers {
                 problems.push(self.problem(&format!("{key}.ca_file"), &outcome.to_string()));
             }
         }
+    }
+
+    /// What of old changes is dropped, which must leave the courses of prices that pages draw.
+    fn history(&self, raw: &RawHistory, problems: &mut Vec<String>) -> Retention {
+        const DAY: Duration = Duration::from_hours(24);
+        let RawHistory { keep, thin_after } = *raw;
+        if keep.is_some_and(|keep| keep < DAY * LEAST_KEPT) {
+            let why = format!("must be at least {LEAST_KEPT}d, since widgets draw the last 30 days");
+            problems.push(self.problem("history.keep", &why));
+        }
+        if thin_after.is_some_and(|after| after < DAY) {
+            problems.push(self.problem("history.thin_after", "must be at least 1d"));
+        }
+        if let (Some(keep), Some(after)) = (keep, thin_after)
+            && after >= keep
+        {
+            let why = "must be shorter than history.keep: what is dropped is not thinned out before";
+            problems.push(self.problem("history.thin_after", why));
+        }
+        Retention { keep, thin_after }
     }
 
     /// Who is told of events, by which key; `None`: nobody, or something is wrong with it.

@@ -91,6 +91,14 @@ pub(super) struct DepositParameters;
 /// Query of `/v1/convert`.
 pub(super) struct ConvertParameters;
 
+/// Query of `/v1/history/…`.
+pub(super) struct HistoryParameters;
+/// And of its pages.
+pub(super) struct PageParameters;
+
+/// An instant or a day.
+const BOUND: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?$";
+
 impl IntoParams for GoldParameters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let units = providers::WeightUnit::ALL.iter().map(|unit| unit.as_str());
@@ -202,6 +210,58 @@ impl IntoParams for ConvertParameters {
     }
 }
 
+impl IntoParams for HistoryParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let id = r"^[a-z]+\.[a-z]+(\.[A-Za-z0-9-]+){1,3}$";
+        vec![
+            Query::list(
+                "series",
+                "Only these quotes, by their ids, 20 at most; instead of the filters, `unit` apart.",
+                pattern(id),
+                &["bidv.fx.USD"],
+            ),
+            Query::one(
+                "from",
+                "The first instant (RFC 3339) or day of Vietnam; from the beginning when not given. What was in force then comes first, at its own, earlier time.",
+                pattern(BOUND),
+                "2026-09-01",
+            ),
+            Query::one(
+                "to",
+                "The last instant or day, inclusive; until now when not given.",
+                pattern(BOUND),
+                "2026-09-30T23:59:59+07:00",
+            ),
+            Query::one(
+                "group",
+                "First, last, low and high of each side by hour, day, week (from Monday) or month of Vietnam, where something was published.",
+                choice(crate::history::Group::ALL.map(crate::history::Group::as_str)),
+                "day",
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+impl IntoParams for PageParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let limit = pattern("^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$");
+        let text = "Points on a page, 1 to 5000; 1000 when not given.";
+        vec![
+            Query::one("limit", text, limit, "500").build(),
+            Query::one(
+                "cursor",
+                "Where the page begins, as the `Link` of the page before says.",
+                pattern("^[A-Za-z0-9_-]+$"),
+                "MTc5MDgzNDM5OXxiaWR2LmZ4LlVTRHxzfDA",
+            )
+            .build(),
+        ]
+    }
+}
+
 /// What stands above the routes.
 pub(super) fn head() -> OpenApi {
     let mut license = License::new("MIT");
@@ -223,6 +283,7 @@ pub(super) fn head() -> OpenApi {
             tag("index", "What there is."),
             tag("figures", "Newest figures."),
             tag("tools", "Computed from them."),
+            tag("history", "Figures of the past."),
         ]))
         .build()
 }

@@ -166,7 +166,7 @@ fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
 
 /// When the feeds of a kind last changed: those of these providers, or, where none is named, the whole document, which
 /// changes with the list of its feeds too.
-fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
+pub(super) fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
     if providers.is_empty() {
         return snapshot.documents.get(name_of(kind)).map(|document| document.edition());
     }
@@ -251,8 +251,7 @@ impl Site {
                 }
             };
         }
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
-        let client = limit::client(peer, &parts.headers, &self.trusted_proxies);
+        let client = self.client(&parts);
         let charge: Charge = {
             let site = Arc::clone(self);
             Arc::new(move || site.limiter.take(client))
@@ -308,6 +307,12 @@ impl Site {
             }
             Err(Missed::Failed) => Problem::internal(&parts.uri).into_response(),
         }
+    }
+
+    /// Whose bucket a request counts against.
+    pub(super) fn client(&self, request: &Parts) -> IpAddr {
+        let peer = request.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+        limit::client(peer, &request.headers, &self.trusted_proxies)
     }
 
     /// 200, 304 or 406.

@@ -1,5 +1,7 @@
-//! Every change that was kept, for `export`: series by series, page by page, so that neither memory nor a reader that
-//! pauses depends on how many years there are. Reads only.
+//! Every change that was kept: which figures there are, what was in force at an instant, and what changed after it, page
+//! by page, so that neither memory nor a reader that pauses depends on how many years there are. Reads only.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use providers::{AsOf, Quote};
@@ -7,13 +9,20 @@ use sqlx::Row as _;
 
 use super::{
     Store, StoreError,
-    rows::{CHANGE, is_whole, second},
+    rows::{second, sum},
 };
 
 /// Rows at a time; between two pages the file is free for whoever writes.
 const PAGE: i64 = 1000;
 /// Since this schema a row says whether it is what was written.
 const SUMMED: i64 = 3;
+/// So many figures are read in one statement.
+pub const MOST_TOGETHER: usize = 64;
+/// How far the same figures are followed back in one statement, first and last; longer runs begin there.
+const RUN_FROM: i64 = 16;
+const RUN_TO: i64 = 4096;
+/// The columns of a change.
+const COLUMNS: &str = "id, seq, at, source, feed, as_of, figures, sum";
 
 /// One figure over the years.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +44,34 @@ pub struct Change {
     pub as_of: AsOf,
     /// The figures.
     pub quote: Quote,
+    /// Where it stands in its series.
+    pub mark: Mark,
 }
 
-/// A place in a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place in a series: behind a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    at: i64,
-    seq: i64,
+    /// Unix seconds.
+    pub at: i64,
+    /// Of rows of one second.
+    pub seq: i64,
+}
+
+impl Mark {
+    /// Before everything.
+    pub const BEGINNING: Self = Self { at: i64::MIN, seq: i64::MIN };
+
+    /// Before whatever is of this second.
+    #[must_use]
+    pub const fn before(at: i64) -> Self {
+        Self { at, seq: i64::MIN }
+    }
+
+    /// One before: what is read behind it begins with the row itself.
+    #[must_use]
+    pub const fn included(self) -> Self {
+        Self { at: self.at, seq: self.seq.saturating_sub(1) }
+    }
 }
 
 /// Some changes in a row, oldest first.
@@ -55,7 +85,58 @@ pub struct Page {
     pub next: Option<Mark>,
 }
 
+/// Changes of several figures, each oldest first.
+#[derive(Debug, Default)]
+pub struct Pages {
+    /// By id.
+    pub changes: HashMap<String, Vec<Change>>,
+    /// There were too many; of this id and those behind it, in the order of the alphabet, not all are here.
+    pub cut_at: Option<String>,
+}
+
+/// Says the same again as the figures before it: then it is passed over, whatever source it is of. Days that were read
+/// after the fact are kept in full, also where nothing changed.
+#[must_use]
+pub fn is_change(before: Option<&Quote>, quote: &Quote) -> bool {
+    before.is_none_or(|before| !before.same_figures(quote))
+}
+
+/// A row as it was written, or nothing.
+macro_rules! change {
+    ($row:expr) => {{
+        let row = $row;
+        let read = || -> Result<Option<Change>, sqlx::Error> {
+            let (id, feed): (String, String) = (row.try_get("id")?, row.try_get("feed")?);
+            let (seq, at): (i64, i64) = (row.try_get("seq")?, row.try_get("at")?);
+            let (source, as_of): (String, String) = (row.try_get("source")?, row.try_get("as_of")?);
+            let figures: String = row.try_get("figures")?;
+            let written: Option<i64> = row.try_get("sum")?;
+            let found = || sum(&[&id, &source, &feed, &at.to_string(), &as_of, &figures]);
+            if written.is_some_and(|written| written != found()) {
+                return Ok(None);
+            }
+            let (Ok(as_of), Ok(quote)) = (serde_json::from_str(&as_of), serde_json::from_str(&figures)) else {
+                return Ok(None);
+            };
+            Ok(Some(Change { at: second(at), source, as_of, quote, mark: Mark { at, seq } }))
+        };
+        read().unwrap_or_default()
+    }};
+}
+
+/// `$2, $3, …` for so many ids, the last one repeated up to a round number: few texts for the database to plan.
+fn places(ids: &[String], first: usize) -> (String, impl Iterator<Item = &String>) {
+    let count = [1, 8, MOST_TOGETHER].into_iter().find(|count| ids.len() <= *count).unwrap_or(ids.len());
+    let places: Vec<String> = (first..first + count).map(|place| format!("${place}")).collect();
+    (places.join(", "), (0..count).filter_map(|at| ids.get(at).or(ids.last())))
+}
+
 impl Store {
+    /// Where histories are read from.
+    pub(super) fn reader(&self) -> sqlx::SqlitePool {
+        self.pool()
+    }
+
     /// Every figure of which a change was kept.
     ///
     /// # Errors
@@ -76,20 +157,172 @@ impl Store {
         Ok(series.collect::<Result<_, sqlx::Error>>()?)
     }
 
+    /// Every figure of a feed of which a change was kept, with its newest word: what it is of.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn series_of(&self, feed: &str) -> Result<Vec<(String, Quote)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT s.id, max(q.figures) AS figures FROM series s LEFT JOIN quote q ON q.id = s.id
+             WHERE s.feed = $1 GROUP BY s.id ORDER BY s.id",
+        )
+        .bind(feed)
+        .fetch_all(&self.reader())
+        .await?;
+        let mut series = Vec::with_capacity(rows.len());
+        let mut unquoted = Vec::new();
+        for row in &rows {
+            let (id, figures): (String, Option<String>) = (row.try_get("id")?, row.try_get("figures")?);
+            match figures.and_then(|figures| serde_json::from_str(&figures).ok()) {
+                Some(quote) => series.push((id, quote)),
+                None => unquoted.push(id),
+            }
+        }
+        // No longer quoted, or only ever read after the fact.
+        for ids in unquoted.chunks(MOST_TOGETHER) {
+            let last = self.two_before(ids, i64::MAX).await?;
+            series.extend(last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))));
+        }
+        Ok(series)
+    }
+
+    /// Of each figure what came into force last before a second, and the last word before that.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn in_force(
+        &self,
+        ids: &[String],
+        before: i64,
+    ) -> Result<HashMap<String, (Change, Option<Change>)>, StoreError> {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(MOST_TOGETHER) {
+            for (id, mut changes) in self.two_before(ids, before).await? {
+                let Some(mut last) = changes.pop() else { continue };
+                let mut earlier = None;
+                // Of one instant only: there is nothing before it. Else it may say the same again, and came into force before.
+                let mut again = changes.first().is_some_and(|first| first.at < last.at);
+                while let Some(change) = changes.pop() {
+                    if is_change(Some(&change.quote), &last.quote) {
+                        (again, earlier) = (false, Some(change));
+                        break;
+                    }
+                    last = change;
+                }
+                if again {
+                    (last, earlier) = self.beginning_of_run(&id, last).await?;
+                }
+                found.insert(id, (last, earlier));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the figures of a change began to hold, and those before them.
+    async fn beginning_of_run(
+        &self,
+        id: &str,
+        mut change: Change,
+    ) -> Result<(Change, Option<Change>), StoreError> {
+        let mut most = RUN_FROM;
+        while most <= RUN_TO {
+            let text = format!(
+                "SELECT {COLUMNS} FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}"
+            );
+            let rows = sqlx::query(sqlx::AssertSqlSafe(text))
+                .bind(id)
+                .bind(change.mark.at)
+                .bind(change.mark.seq)
+                .fetch_all(&self.reader())
+                .await?;
+            for row in &rows {
+                let Some(earlier) = change!(row) else { continue };
+                if is_change(Some(&earlier.quote), &change.quote) {
+                    return Ok((change, Some(earlier)));
+                }
+                change = earlier;
+            }
+            if i64::try_from(rows.len()).unwrap_or(most) < most {
+                break;
+            }
+            most *= 16;
+        }
+        Ok((change, None))
+    }
+
+    /// The rows of the last two instants before a second, of each figure, oldest first.
+    async fn two_before(&self, ids: &[String], before: i64) -> Result<HashMap<String, Vec<Change>>, StoreError> {
+        let (places, bound) = places(ids, 3);
+        let columns = COLUMNS.replace("id, seq", "c.id, c.seq").replace("at, source, feed", "c.at, c.source, c.feed");
+        let text = format!(
+            "SELECT {columns} FROM series s JOIN change c ON c.id = s.id AND c.at < $1 AND c.at >= coalesce(
+               (SELECT b.at FROM change b WHERE b.id = s.id AND b.at < $1 AND b.at < (
+                  SELECT e.at FROM change e WHERE e.id = s.id AND e.at < $1 ORDER BY e.at DESC LIMIT 1)
+                ORDER BY b.at DESC LIMIT 1), $2)
+             WHERE s.id IN ({places}) ORDER BY c.id, c.at, c.seq"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(before).bind(i64::MIN);
+        for id in bound {
+            query = query.bind(id);
+        }
+        let mut found: HashMap<String, Vec<Change>> = HashMap::new();
+        for row in &query.fetch_all(&self.reader()).await? {
+            if let Some(change) = change!(row) {
+                found.entry(row.try_get("id")?).or_default().push(change);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes of several figures from a second on and before another, so many at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; a row that is not what was written is left out.
+    pub async fn pages(&self, ids: &[String], from: i64, until: i64, most: usize) -> Result<Pages, StoreError> {
+        let mut pages = Pages::default();
+        let (places, bound) = places(ids, 3);
+        let text = format!(
+            "SELECT {COLUMNS} FROM change WHERE id IN ({places}) AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}",
+            most + 1
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text)).bind(from).bind(until);
+        for id in bound {
+            query = query.bind(id);
+        }
+        let rows = query.fetch_all(&self.reader()).await?;
+        let mut damaged = 0_usize;
+        let mut own: (String, Vec<Change>) = Default::default();
+        for row in &rows {
+            let id: String = row.try_get("id")?;
+            if id != own.0 {
+                let (id, changes) = std::mem::replace(&mut own, (id, Vec::new()));
+                pages.changes.insert(id, changes);
+            }
+            match change!(row) {
+                Some(change) => own.1.push(change),
+                None => damaged += 1,
+            }
+        }
+        pages.cut_at = (rows.len() > most).then(|| own.0.clone());
+        pages.changes.insert(own.0, own.1);
+        tell_damage(damaged);
+        Ok(pages)
+    }
+
     /// The place of the last change before an instant, from which the one at it can be told; else the beginning.
     ///
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn mark_before(&self, id: &str, from: Timestamp) -> Result<Mark, StoreError> {
         let found: Option<(i64, i64)> = sqlx::query_as(
-            "SELECT at, seq FROM change WHERE id = ? AND at < ? ORDER BY at DESC, seq DESC LIMIT 1",
+            "SELECT at, seq FROM change WHERE id = $1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1",
         )
         .bind(id)
         .bind(from.as_second())
-        .fetch_optional(&self.pool())
+        .fetch_optional(&self.reader())
         .await?;
         // One before it: a page begins behind its mark.
-        Ok(found.map_or(Mark { at: i64::MIN, seq: i64::MIN }, |(at, seq)| Mark { at, seq: seq - 1 }))
+        Ok(found.map_or(Mark::BEGINNING, |(at, seq)| Mark { at, seq }.included()))
     }
 
     /// Changes behind a mark and before an instant.
@@ -97,33 +330,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn page(&self, id: &str, behind: Mark, until: Timestamp) -> Result<Page, StoreError> {
-        let plain = CHANGE.plain();
         let text = format!(
-            "SELECT seq, at, source, as_of, figures, sum, {plain} FROM change
-             WHERE id = ?1 AND (at, seq) > (?2, ?3) AND at < ?4 ORDER BY at, seq LIMIT {PAGE}"
+            "SELECT {COLUMNS} FROM change
+             WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(id)
             .bind(behind.at)
             .bind(behind.seq)
             .bind(until.as_second())
-            .fetch_all(&self.pool())
+            .fetch_all(&self.reader())
             .await?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) >= PAGE;
         let mut page = Page::default();
         for row in &rows {
-            let change = || -> Option<Change> {
-                let text = |column| row.try_get::<String, _>(column).ok();
-                let whole = is_whole(row).ok()?;
-                whole.then_some(())?;
-                Some(Change {
-                    at: second(row.try_get("at").ok()?),
-                    source: text("source")?,
-                    as_of: serde_json::from_str(&text("as_of")?).ok()?,
-                    quote: serde_json::from_str(&text("figures")?).ok()?,
-                })
-            };
-            match change() {
+            match change!(row) {
                 Some(change) => page.changes.push(change),
                 None => page.damaged += 1,
             }
@@ -134,3 +355,60 @@ impl Store {
         Ok(page)
     }
 }
+
+/// In the log: what is left out of an answer is no reason to refuse the rest.
+pub(crate) fn tell_damage(rows: usize) {
+    if rows > 0 {
+        tracing::error!(rows, "changes in the store are not what was written and are left out of a history");
+    }
+}
+
+/// One figure from a mark on, page by page, without what says the same again.
+#[derive(Debug)]
+pub struct Course {
+    id: String,
+    until: Timestamp,
+    next: Option<Mark>,
+    before: Option<Quote>,
+    /// Rows that are not what was written and were left out.
+    pub damaged: usize,
+}
+
+impl Course {
+    /// Behind a mark and before an instant; `before` are the figures at the mark.
+    #[must_use]
+    pub fn new(id: &str, behind: Mark, until: Timestamp, before: Option<Quote>) -> Self {
+        Self { id: id.to_owned(), until, next: Some(behind), before, damaged: 0 }
+    }
+
+    /// The next changes, each with the figures before it; `None`: that was all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn more(&mut self, store: &Store) -> Result<Option<Vec<(Change, Option<Quote>)>>, StoreError> {
+        let Some(behind) = self.next else { return Ok(None) };
+        let page = store.page(&self.id, behind, self.until).await?;
+        self.next = page.next;
+        self.damaged += page.damaged;
+        let mut changes = Vec::with_capacity(page.changes.len());
+        for change in page.changes {
+            if is_change(self.before.as_ref(), &change.quote) {
+                let before = self.before.replace(change.quote.clone());
+                changes.push((change, before));
+            }
+        }
+        Ok(Some(changes))
+    }
+}
+
+/// Remembers that a figure has a history.
+macro_rules! keep_series {
+    ($transaction:expr, $id:expr, $feed:expr) => {
+        sqlx::query("INSERT INTO series (id, feed) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
+            .bind($id)
+            .bind($feed)
+            .execute(&mut **$transaction)
+            .await
+    };
+}
+pub(super) use keep_series;

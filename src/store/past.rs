@@ -17,6 +17,7 @@ use sqlx::{
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
+    history::keep_series,
     inspect::unusable,
     options,
     rows::{json, second, sum},
@@ -267,6 +268,7 @@ async fn keep_figure(
     .bind(sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]))
     .execute(&mut **transaction)
     .await?;
+    keep_series!(transaction, &id, feed)?;
     Ok(true)
 }
 

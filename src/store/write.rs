@@ -16,6 +16,7 @@ use super::{
     Act, Attempt, Kept, Published, Store, StoreError,
     audit::keep_act,
     held::keep_held,
+    history::keep_series,
     inspect::{is_damage, primary_code},
     rows::{json, sum},
 };
@@ -327,6 +328,7 @@ async fn keep_quote(
         .bind(sum(&[&id, source, feed, &changed_at, &as_of, &figures]))
         .execute(&mut **transaction)
         .await?;
+        keep_series!(transaction, &id, feed)?;
     }
     let before = previous.as_deref().unwrap_or("");
     sqlx::query(
