@@ -291,10 +291,14 @@ impl Walk {
 
     /// For whoever wants only so many points.
     #[must_use]
-    pub fn few(mut self, points: usize) -> Self {
-        if self.manner.group.is_none() {
-            self.most_rows = points.clamp(LEAST_ROWS, MOST_ROWS);
-        }
+    pub fn few(self, points: usize) -> Self {
+        if self.manner.group.is_some() { self } else { self.at_once(points.clamp(LEAST_ROWS, MOST_ROWS)) }
+    }
+
+    /// Reads so many rows together.
+    #[must_use]
+    pub const fn at_once(mut self, rows: usize) -> Self {
+        self.most_rows = rows;
         self
     }
 
@@ -384,34 +388,18 @@ impl Walk {
         let Range { from, until } = self.range;
         let Pages { mut changes, cut_at } =
             store.pages(&ids, from.unwrap_or(i64::MIN), until, self.most_rows).await?;
-        let whole =
-            cut_at.map_or(ids.len(), |cut| ids.iter().position(|id| *id >= cut).unwrap_or(ids.len()));
+        let whole = cut_at.map_or(ids.len(), |cut| ids.iter().position(|id| *id >= cut).unwrap_or(ids.len()));
         // Too many for one reading: fewer series next time.
         self.together = if whole < ids.len() { whole.max(1) } else { (self.together * 2).min(MOST_TOGETHER) };
         let told = ids.get(..whole.max(1)).unwrap_or_default();
-        let mut in_force = match from {
+        if whole == 0 {
+            // One by one, and what is more than fits at all page by page.
+            return if ids.len() == 1 { self.read_alone(store, told).await } else { Ok(()) };
+        }
+        let in_force = match from {
             Some(from) => store.in_force(told, from).await?,
             None => HashMap::new(),
         };
-        if whole == 0 {
-            // More than fits at all: by itself, page by page.
-            let Some(id) = told.first() else { return Ok(()) };
-            self.out.push_back(Step::Series(self.next));
-            self.next += 1;
-            let standing = in_force.remove(id);
-            let before = standing.as_ref().map(|(change, _)| &change.quote);
-            let own = changes.remove(id).unwrap_or_default();
-            let first = own.into_iter().find(|change| is_change(before, &change.quote));
-            let mut telling = Telling { manner: self.manner, period: None };
-            let mut earlier = self.earlier(store, &[(id, first.as_ref(), standing.as_ref())]).await?;
-            for change in earlier.remove(id.as_str()).unwrap_or_default() {
-                telling.change(&change, &mut self.out);
-            }
-            let behind = from.map_or(Mark::BEGINNING, Mark::before);
-            let before = standing.map(|(change, _)| change.quote);
-            self.alone = Some((Course::new(id, behind, second_at(until), before), telling));
-            return Ok(());
-        }
         // Without what says the same again.
         for id in told {
             let mut before = in_force.get(id).map(|(change, _)| &change.quote);
@@ -440,6 +428,36 @@ impl Walk {
             }
             telling.end(&mut self.out);
         }
+        Ok(())
+    }
+
+    /// The next series, of which there is more than fits into one reading.
+    async fn read_alone(&mut self, store: &Store, ids: &[String]) -> Result<(), StoreError> {
+        let (Some(id), Range { from, until }) = (ids.first(), self.range) else { return Ok(()) };
+        let standing = match from {
+            Some(from) => store.in_force(ids, from).await?.remove(id),
+            None => None,
+        };
+        let before = standing.as_ref().map(|(change, _)| change.quote.clone());
+        let behind = from.map_or(Mark::BEGINNING, Mark::before);
+        let mut course = Course::new(id, behind, second_at(until), before);
+        let mut begun = Vec::new();
+        while let Some(changes) = course.more(store).await? {
+            begun = changes;
+            if !begun.is_empty() {
+                break;
+            }
+        }
+        let first = begun.first().map(|(change, _)| change);
+        let mut earlier = self.earlier(store, &[(id, first, standing.as_ref())]).await?;
+        let earlier = earlier.remove(id.as_str()).unwrap_or_default();
+        let mut telling = Telling { manner: self.manner, period: None };
+        self.out.push_back(Step::Series(self.next));
+        self.next += 1;
+        for change in earlier.iter().chain(begun.iter().map(|(change, _)| change)) {
+            telling.change(change, &mut self.out);
+        }
+        self.alone = Some((course, telling));
         Ok(())
     }
 
@@ -517,4 +535,31 @@ fn second_at(second: i64) -> Timestamp {
 #[must_use]
 pub fn midnight(day: Date) -> Option<i64> {
     VIETNAM.to_timestamp(day.at(0, 0, 0, 0)).ok().map(Timestamp::as_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_those_of_vietnams_calendar_and_weeks_begin_on_monday() {
+        let second = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
+        for (at, hour, day, week, month) in [
+            ("2026-11-27T10:59:59", "2026-11-27T10:00:00", "2026-11-27", "2026-11-23", "2026-11-01"),
+            ("2026-11-30T00:00:00", "2026-11-30T00:00:00", "2026-11-30", "2026-11-30", "2026-11-01"),
+            ("2026-11-29T23:59:59", "2026-11-29T23:00:00", "2026-11-29", "2026-11-23", "2026-11-01"),
+            ("2027-01-01T06:59:59", "2027-01-01T06:00:00", "2027-01-01", "2026-12-28", "2027-01-01"),
+            ("2028-02-29T12:00:00", "2028-02-29T12:00:00", "2028-02-29", "2028-02-28", "2028-02-01"),
+            ("1969-12-31T23:00:00", "1969-12-31T23:00:00", "1969-12-31", "1969-12-29", "1969-12-01"),
+        ] {
+            let at = second(&format!("{at}+07:00"));
+            assert_eq!(Group::Hour.begin(at), second(&format!("{hour}+07:00")));
+            for (group, begin) in [(Group::Day, day), (Group::Week, week), (Group::Month, month)] {
+                let begin = second(&format!("{begin}T00:00:00+07:00"));
+                assert_eq!(group.begin(at), begin, "{group:?} {at}");
+                let next = end(group, begin);
+                assert_eq!((group.begin(next - 1), group.begin(next)), (begin, next), "{group:?} {at}");
+            }
+        }
+    }
 }

@@ -34,8 +34,8 @@ use sqlx::{
 
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
-pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
 pub(crate) use history::tell_damage;
+pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
 use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};

@@ -15,7 +15,8 @@ use super::{
     Site,
     history::{self, Form},
     openapi::{
-        self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, HistoryParameters, PageParameters,
+        self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, HistoryParameters,
+        PageParameters,
     },
     wanted::Converted,
 };

@@ -70,8 +70,7 @@ impl Encoded {
     #[must_use]
     pub fn for_one(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>, request: &HeaderMap) -> Self {
         let (body, headers) = (body.as_ref(), headers(own));
-        let mut encoded =
-            Self { identity: Variant::new(&headers, None, body), gzip: None, brotli: None };
+        let mut encoded = Self { identity: Variant::new(&headers, None, body), gzip: None, brotli: None };
         let Some(Wishes { brotli: br, gzip: gz, plain }) = wishes(request) else { return encoded };
         let smaller = |name: &'static str, bytes: Option<Vec<u8>>| {
             let bytes = bytes.filter(|bytes| bytes.len() < body.len())?;
@@ -200,15 +199,13 @@ impl Encoded {
     /// By `Accept-Encoding` (RFC 9110 §12.5.3): the coding that the client likes best; of equals the smallest.
     fn choose(&self, request: &HeaderMap) -> Option<&Variant> {
         let Some(Wishes { brotli, gzip, plain }) = wishes(request) else { return Some(&self.identity) };
-        [
-            (self.brotli.as_ref(), brotli),
-            (self.gzip.as_ref(), gzip),
-            (Some(&self.identity), plain),
-        ]
-        .into_iter()
-        .filter_map(|(variant, quality)| variant.filter(|_| quality > 0).map(|variant| (quality, variant)))
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, variant)| variant)
+        [(self.brotli.as_ref(), brotli), (self.gzip.as_ref(), gzip), (Some(&self.identity), plain)]
+            .into_iter()
+            .filter_map(|(variant, quality)| {
+                variant.filter(|_| quality > 0).map(|variant| (quality, variant))
+            })
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+            .map(|(_, variant)| variant)
     }
 }
 
@@ -230,25 +227,25 @@ struct Wishes {
 
 /// `None`: the request does not say.
 fn wishes(request: &HeaderMap) -> Option<Wishes> {
-        let mut values = request.get_all(header::ACCEPT_ENCODING).iter().peekable();
-        if values.peek().is_none() {
-            return None;
-        }
-        let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
-        for (name, quality) in weighted(values) {
-            let known = match name {
-                "*" => &mut any,
-                _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
-                _ if name.eq_ignore_ascii_case("br") => &mut brotli,
-                _ if name.eq_ignore_ascii_case("identity") => &mut identity,
-                _ => continue,
-            };
-            *known = Some(quality);
-        }
-        let listed = |own: Option<u16>| own.or(any).unwrap_or(0);
-        // Plain bytes need not be listed; then everything that is comes before them.
-        let plain = identity.or(any).unwrap_or(1);
-        Some(Wishes { brotli: listed(brotli), gzip: listed(gzip), plain })
+    let mut values = request.get_all(header::ACCEPT_ENCODING).iter().peekable();
+    if values.peek().is_none() {
+        return None;
+    }
+    let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
+    for (name, quality) in weighted(values) {
+        let known = match name {
+            "*" => &mut any,
+            _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
+            _ if name.eq_ignore_ascii_case("br") => &mut brotli,
+            _ if name.eq_ignore_ascii_case("identity") => &mut identity,
+            _ => continue,
+        };
+        *known = Some(quality);
+    }
+    let listed = |own: Option<u16>| own.or(any).unwrap_or(0);
+    // Plain bytes need not be listed; then everything that is comes before them.
+    let plain = identity.or(any).unwrap_or(1);
+    Some(Wishes { brotli: listed(brotli), gzip: listed(gzip), plain })
 }
 
 impl Variant {

@@ -1,13 +1,7 @@
 //! `/v1/history/…`: what is asked for, read and named; pages with their links, or all of it as a stream. Reads the store,
 //! some rows at a time and few readings at once; whatever can go wrong is told before the first byte.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Write as _, future::Future, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -225,7 +219,8 @@ impl Bound {
     }
 }
 
-const BOUNDS: [&str; 2] = ["an instant such as 2026-09-30T09:30:00+07:00", "a day of Vietnam such as 2026-09-30"];
+const BOUNDS: [&str; 2] =
+    ["an instant such as 2026-09-30T09:30:00+07:00", "a day of Vietnam such as 2026-09-30"];
 
 /// Where a page begins; opaque to whoever follows a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,7 +274,8 @@ fn feeds(snapshot: &Snapshot, kind: Kind) -> impl Iterator<Item = (&'static Inst
 
 /// What an id names by its own words, whether or not it was ever quoted.
 fn named(id: &str, feeds: &[&'static Feed]) -> Option<(&'static Feed, Quote)> {
-    let feed = feeds.iter().find(|feed| id.strip_prefix(feed.id).is_some_and(|rest| rest.starts_with('.')))?;
+    let feed =
+        feeds.iter().find(|feed| id.strip_prefix(feed.id).is_some_and(|rest| rest.starts_with('.')))?;
     let rest = id.strip_prefix(feed.id)?.strip_prefix('.')?;
     let sound = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -347,7 +343,9 @@ impl Asked {
             if ours { own.push((name, value)) } else { narrowing.push((name, value)) }
         }
         let mut wrong = Vec::new();
-        let lists = narrowing.iter().find(|(name, _)| name != "unit" && filter::parameters(kind).contains(&name.as_str()));
+        let lists = narrowing
+            .iter()
+            .find(|(name, _)| name != "unit" && filter::parameters(kind).contains(&name.as_str()));
         let lists = lists.cloned();
         let filter = Filter::read(kind, narrowing.into_iter(), &snapshot.feeds).unwrap_or_else(|errors| {
             wrong.extend(errors);
@@ -420,7 +418,8 @@ impl Asked {
                         Kind::Fx => "<CURRENCY>[.<variant>]",
                         Kind::Deposit => "<counter|online|unknown>.<term>[.<place>]",
                     };
-                    let allowed = || known.iter().map(|feed| format!("{}.{form}", feed.id)).collect::<Vec<_>>();
+                    let allowed =
+                        || known.iter().map(|feed| format!("{}.{form}", feed.id)).collect::<Vec<_>>();
                     let (feed, quote) = named(id, &known).ok_or_else(allowed)?;
                     if self.series.iter().all(|(known, ..)| known != id) {
                         self.series.push((id.to_owned(), feed, quote));
@@ -501,11 +500,17 @@ impl Asked {
     }
 
     /// The series that are asked for, in the order of the lists.
-    async fn lines(self, store: Arc<Store>, known: Vec<(&'static Institution, &'static Feed)>) -> Result<Vec<Line>, StoreError> {
+    async fn lines(
+        self,
+        store: Arc<Store>,
+        known: Vec<(&'static Institution, &'static Feed)>,
+    ) -> Result<Vec<Line>, StoreError> {
         let mut lines = Vec::new();
         for (institution, feed) in known {
             let named = || self.series.iter().filter(|(_, own, _)| own.id == feed.id);
-            if !self.filter.keeps_provider(institution.id) || (!self.series.is_empty() && named().next().is_none()) {
+            if !self.filter.keeps_provider(institution.id)
+                || (!self.series.is_empty() && named().next().is_none())
+            {
                 continue;
             }
             let of_feed = store.series_of(feed.id).await?;
@@ -752,8 +757,7 @@ async fn streamed(
         let manner = asked.manner();
         let lines = asked.lines(Arc::clone(&store), known).await?;
         let walk = Walk::new(lines, range, manner, (0, None));
-        let mut rows =
-            Rows { walk, form, kind, head: Fields::default(), number: 0, begun: false, grouped };
+        let mut rows = Rows { walk, form, kind, head: Fields::default(), number: 0, begun: false, grouped };
         let more = rows.walk.read(&store).await?;
         Ok((rows.text(), more.then_some(rows)))
     };
@@ -762,7 +766,8 @@ async fn streamed(
         Err(trouble) => return trouble.problem(&parts.uri).into_response(),
     };
     let body = if parts.method == Method::HEAD {
-        Body::empty()
+        // Of a length that nobody knows, as that of a GET.
+        Body::from_stream(stream::empty::<Result<Bytes, std::io::Error>>())
     } else {
         let rest = stream::try_unfold((Some(text), rows, stream), move |(text, rows, stream)| {
             let histories = histories.clone();
@@ -804,4 +809,92 @@ fn cut_off(trouble: &Trouble) -> std::io::Error {
     };
     tracing::warn!("{why}");
     std::io::Error::other(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Nature;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reading_that_takes_too_long_is_given_up_and_no_more_than_four_are_made_at_once() {
+        let store = Arc::new(Store::open("sqlite::memory:", Nature::Live).await.unwrap());
+        let histories = Histories::new(Arc::clone(&store), TaskTracker::new(), Retention::default());
+        let uri: Uri = "/v1/history/gold".parse().unwrap();
+        let never = || histories.read(PATIENCE, std::future::pending::<Result<(), StoreError>>());
+        let fifth = async {
+            while histories.readings.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            histories.read(Duration::ZERO, async { Ok(()) }).await
+        };
+        let (one, two, three, four, five) = tokio::join!(never(), never(), never(), never(), fifth);
+        for slow in [one, two, three, four] {
+            let problem = slow.unwrap_err().problem(&uri).into_response();
+            assert_eq!(
+                (problem.status().as_u16(), &problem.headers()["retry-after"]),
+                (503, &HeaderValue::from(5))
+            );
+        }
+        let busy = five.unwrap_err().problem(&uri).into_response();
+        assert_eq!((busy.status().as_u16(), &busy.headers()["retry-after"]), (503, &HeaderValue::from(1)));
+        assert!(histories.read(PATIENCE, async { Ok(()) }).await.is_ok(), "and then there is room again");
+        store.close().await;
+    }
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written_and_only_with_its_own_query() {
+        let series = "bidv.fx.USD".to_owned();
+        for resume in
+            [None, Some(Resume::Behind(Mark { at: -5, seq: 7 })), Some(Resume::Period(1_790_000_000))]
+        {
+            let cursor = Cursor { until: 1_790_000_001, series: series.clone(), resume };
+            let text = cursor.text("group=day");
+            assert_eq!(Cursor::read(&text, "group=day"), Some(cursor));
+            assert_eq!(Cursor::read(&text, "group=week"), None);
+            for at in 0..text.len() {
+                let mut other = text.clone().into_bytes();
+                other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+                assert_eq!(
+                    Cursor::read(&String::from_utf8(other).unwrap(), "group=day"),
+                    None,
+                    "letter {at}"
+                );
+            }
+        }
+        for text in ["", "x", "fHx8", "\u{e1}", "MTB8Ynww"] {
+            assert_eq!(Cursor::read(text, ""), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ends_of_a_range_are_instants_or_days_and_hold_what_is_of_them() {
+        let second = |text: &str| text.parse::<Timestamp>().unwrap().as_second();
+        for (text, first, behind) in [
+            ("2026-09-30", "2026-09-30T00:00:00+07:00", "2026-10-01T00:00:00+07:00"),
+            ("2026-09-30T09:30:00+07:00", "2026-09-30T09:30:00+07:00", "2026-09-30T09:30:01+07:00"),
+            ("2026-09-30T09:30:00 07:00", "2026-09-30T09:30:00+07:00", "2026-09-30T09:30:01+07:00"),
+            ("2026-09-30T02:30:00Z", "2026-09-30T09:30:00+07:00", "2026-09-30T09:30:01+07:00"),
+            ("2026-09-30T02:30:00.5Z", "2026-09-30T09:30:01+07:00", "2026-09-30T09:30:01+07:00"),
+        ] {
+            let bound = Bound::read(text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((bound.first(), bound.behind()), (second(first), second(behind)), "{text}");
+        }
+        for text in [
+            "",
+            "x",
+            "2026-09-31",
+            "2026-9-1",
+            "20260930",
+            "2026-09-30T09:30:00",
+            "2026-09-30 09:30",
+            "1790000000",
+            "2026-09-30T09:30:00+07:00[Asia/Ho_Chi_Minh]",
+            "2026-09-30T25:00:00Z",
+            "99999-01-01",
+            "-0001-01-01",
+        ] {
+            assert_eq!(Bound::read(text), None, "{text}");
+        }
+    }
 }

@@ -115,7 +115,8 @@ macro_rules! change {
             if written.is_some_and(|written| written != found()) {
                 return Ok(None);
             }
-            let (Ok(as_of), Ok(quote)) = (serde_json::from_str(&as_of), serde_json::from_str(&figures)) else {
+            let (Ok(as_of), Ok(quote)) = (serde_json::from_str(&as_of), serde_json::from_str(&figures))
+            else {
                 return Ok(None);
             };
             Ok(Some(Change { at: second(at), source, as_of, quote, mark: Mark { at, seq } }))
@@ -181,7 +182,9 @@ impl Store {
         // No longer quoted, or only ever read after the fact.
         for ids in unquoted.chunks(MOST_TOGETHER) {
             let last = self.two_before(ids, i64::MAX).await?;
-            series.extend(last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))));
+            series.extend(
+                last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))),
+            );
         }
         Ok(series)
     }
@@ -251,9 +254,14 @@ impl Store {
     }
 
     /// The rows of the last two instants before a second, of each figure, oldest first.
-    async fn two_before(&self, ids: &[String], before: i64) -> Result<HashMap<String, Vec<Change>>, StoreError> {
+    async fn two_before(
+        &self,
+        ids: &[String],
+        before: i64,
+    ) -> Result<HashMap<String, Vec<Change>>, StoreError> {
         let (places, bound) = places(ids, 3);
-        let columns = COLUMNS.replace("id, seq", "c.id, c.seq").replace("at, source, feed", "c.at, c.source, c.feed");
+        let columns =
+            COLUMNS.replace("id, seq", "c.id, c.seq").replace("at, source, feed", "c.at, c.source, c.feed");
         let text = format!(
             "SELECT {columns} FROM series s JOIN change c ON c.id = s.id AND c.at < $1 AND c.at >= coalesce(
                (SELECT b.at FROM change b WHERE b.id = s.id AND b.at < $1 AND b.at < (
@@ -278,7 +286,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`]; a row that is not what was written is left out.
-    pub async fn pages(&self, ids: &[String], from: i64, until: i64, most: usize) -> Result<Pages, StoreError> {
+    pub async fn pages(
+        &self,
+        ids: &[String],
+        from: i64,
+        until: i64,
+        most: usize,
+    ) -> Result<Pages, StoreError> {
         let mut pages = Pages::default();
         let (places, bound) = places(ids, 3);
         let text = format!(

@@ -61,7 +61,11 @@ impl Store {
             last = Some((tokio::time::Instant::now(), now));
             match self.retain(&now, clock.now()).await {
                 Ok(Dropped { old, thinned }) => {
-                    tracing::info!(old, thinned, "changes were dropped from the store, as [history] asks for");
+                    tracing::info!(
+                        old,
+                        thinned,
+                        "changes were dropped from the store, as [history] asks for"
+                    );
                 }
                 Err(error) => tracing::error!(%error, "old changes could not be dropped"),
             }
@@ -75,7 +79,8 @@ impl Store {
     pub async fn retain(&self, wishes: &Retention, now: Timestamp) -> Result<Dropped, StoreError> {
         let ids: Vec<String> =
             sqlx::query_scalar("SELECT id FROM series ORDER BY id").fetch_all(&self.reader()).await?;
-        let edge = |age: Duration| now.as_second().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        let edge =
+            |age: Duration| now.as_second().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let mut dropped = Dropped::default();
         if let Some(keep) = wishes.keep {
             for id in &ids {
@@ -121,7 +126,9 @@ impl Store {
     /// Whole days of one figure.
     async fn thin(&self, id: &str, from: Option<i64>, until: i64) -> Result<usize, StoreError> {
         let mut before = match from {
-            Some(from) => self.in_force(&[id.to_owned()], from).await?.into_values().next().map(|found| found.0.quote),
+            Some(from) => {
+                self.in_force(&[id.to_owned()], from).await?.into_values().next().map(|found| found.0.quote)
+            }
             None => None,
         };
         let mut mark = Some(from.map_or(Mark::BEGINNING, Mark::before));
@@ -142,7 +149,12 @@ impl Store {
         Ok(dropped + self.thin_day(id, &day, &mut before).await?)
     }
 
-    async fn thin_day(&self, id: &str, day: &[Change], before: &mut Option<Quote>) -> Result<usize, StoreError> {
+    async fn thin_day(
+        &self,
+        id: &str,
+        day: &[Change],
+        before: &mut Option<Quote>,
+    ) -> Result<usize, StoreError> {
         let rest = superfluous(day, before.as_ref());
         for rows in rest.chunks(TOGETHER) {
             self.drop_rows(id, rows).await?;
@@ -197,11 +209,15 @@ fn superfluous(day: &[Change], before: Option<&Quote>) -> Vec<i64> {
         }
         last = Some(&change.quote);
     }
-    let mut kept: Vec<i64> =
-        [day.first(), day.last(), changes.first().copied(), changes.last().copied()].into_iter().flatten().map(|change| change.mark.seq).collect();
+    let mut kept: Vec<i64> = [day.first(), day.last(), changes.first().copied(), changes.last().copied()]
+        .into_iter()
+        .flatten()
+        .map(|change| change.mark.seq)
+        .collect();
     for side in 0..4 {
         let of = |change: &&&Change| sides(&change.quote, WeightUnit::Luong).get(side).copied().flatten();
-        let quoted: Vec<_> = changes.iter().filter_map(|change| Some((of(&change)?, change.mark.seq))).collect();
+        let quoted: Vec<_> =
+            changes.iter().filter_map(|change| Some((of(&change)?, change.mark.seq))).collect();
         let extremes = [
             quoted.first(),
             quoted.last(),

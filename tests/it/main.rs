@@ -40,6 +40,7 @@ mod day;
 mod export;
 mod faults;
 mod fixtures;
+mod history;
 mod holds;
 mod house;
 mod insight;

@@ -185,9 +185,7 @@ pub fn columns(kind: Kind, grouped: bool) -> Vec<Cow<'static, str>> {
     let identity: &[&'static str] = match kind {
         Kind::Gold => &["product", "place", "unit", "currency"],
         Kind::Fx => &["currency", "variant", "per"],
-        Kind::Deposit => {
-            &["term", "term_months", "channel", "customer", "payout", "place", "currency"]
-        }
+        Kind::Deposit => &["term", "term_months", "channel", "customer", "payout", "place", "currency"],
     };
     let mut names: Vec<Cow<'static, str>> = ["id", "feed", "provider"]
         .iter()
