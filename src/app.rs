@@ -169,6 +169,7 @@ impl App {
             Arc::clone(&metrics),
             renders.clone(),
             Arc::clone(&store),
+            http::history::Histories::new(Arc::clone(&store), renders.clone(), config.history),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
         tracker.spawn(board.run(inbox, stop_board.clone()));
@@ -225,6 +226,9 @@ impl App {
         }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
+        if !clock.stands() {
+            workers.spawn(retain(Arc::clone(&store), clock, Arc::clone(&control), stop_working.clone()));
+        }
         Ok(Self {
             public: public_address,
             ops: ops_address,
@@ -632,6 +636,14 @@ pub fn offset(feed: &str, settings: &config::Feed, recorded: bool) -> Duration {
         0 => Duration::ZERO,
         _ if recorded => Duration::ZERO,
         seconds => Duration::from_secs(xxh3_64(feed.as_bytes()) % seconds),
+    }
+}
+
+/// Drops old changes as the configuration in force asks for, until `stop`.
+async fn retain(store: Arc<Store>, clock: Clock, control: Arc<Control>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = store.retain_daily(&clock, || control.config().history) => {}
     }
 }
 

@@ -264,10 +264,16 @@ impl Filter {
     /// Whether a quote of a selected provider is in the selection.
     #[must_use]
     pub fn keeps(&self, served: &Served) -> bool {
+        self.keeps_quote(&served.kept.quote)
+    }
+
+    /// Whether a quote of a selected provider is in the selection, whenever it was given.
+    #[must_use]
+    pub fn keeps_quote(&self, quote: &Quote) -> bool {
         fn among<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
         }
-        match &served.kept.quote {
+        match quote {
             Quote::Gold(gold) => {
                 (self.products.is_empty() || self.products.iter().any(|known| *known == gold.product))
                     && (self.places.is_empty()

@@ -1,6 +1,6 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
-//! newest snapshot or derive them from it; none of them touches a source, and none but those of the past (`at=`) the
-//! store.
+//! newest snapshot or derive them from it; none of them touches a source, and none but those of the past (`at=`,
+//! histories) the store.
 
 pub mod admin;
 pub mod api;
@@ -10,6 +10,7 @@ pub mod derived;
 mod docs;
 pub mod encoded;
 mod gallery;
+pub mod history;
 pub mod limit;
 pub mod moment;
 mod openapi;
@@ -54,6 +55,7 @@ use crate::{
 use cache::CachePolicy;
 use derived::Derived;
 use encoded::Encoded;
+use history::Histories;
 use limit::Limiter;
 use moment::Moments;
 pub use openapi::document as openapi;
@@ -98,6 +100,8 @@ pub struct Site {
     pub moments: Moments,
     /// Another bucket a client: to look whether what it has of the past is still so costs it nothing of the first.
     pub looks: Limiter,
+    /// What is past.
+    pub history: Histories,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -122,6 +126,7 @@ impl Site {
         metrics: Arc<Metrics>,
         tracker: TaskTracker,
         store: Arc<Store>,
+        history: Histories,
     ) -> Self {
         Self {
             snapshot,
@@ -135,6 +140,7 @@ impl Site {
             derived: Derived::new(tracker.clone(), Handle::current()),
             looks: Limiter::new(config.server.rate_limit),
             moments: Moments::new(store, tracker, Handle::current()),
+            history,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -150,7 +156,8 @@ impl Site {
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
         let store = Arc::clone(self.moments.store());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker, store);
+        let history = self.history.renewed(tracker.clone(), config.history);
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker, store, history);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

@@ -24,6 +24,7 @@ pub mod events;
 pub mod evidence;
 pub mod fetch;
 pub mod filter;
+pub mod history;
 pub mod host;
 pub mod http;
 pub mod judge;

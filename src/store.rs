@@ -12,6 +12,7 @@ mod log;
 mod past;
 mod postgres;
 mod recover;
+mod retain;
 mod rows;
 mod sql;
 mod stood;
@@ -39,7 +40,8 @@ use sqlx::{
 pub use asof::Stand;
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
-pub use history::{Change, Mark, Page, Series};
+pub(crate) use history::tell_damage;
+pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
 use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
@@ -47,6 +49,7 @@ use postgres::Cluster;
 pub use postgres::{Publication, check_url, is_shared, shown_url};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
+pub use retain::{Dropped, Retention};
 use rows::{CHANGE, is_whole, kept, second};
 use sql::{Base, Row};
 pub use stood::{Remark, remarks};
@@ -225,6 +228,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
     include_str!("store/0006.sql"),
+    include_str!("store/0008.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,16 +6,24 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
+use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Site,
-    openapi::{self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, MomentParameters},
+    history::{self, Form},
+    openapi::{
+        self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, HistoryParameters,
+        MomentParameters, PageParameters,
+    },
     wanted::Converted,
 };
-use crate::document::shapes::{Board, DepositList, FeedList, FxList, GoldList};
+use crate::document::shapes::{
+    Board, DepositList, FeedList, FxList, GoldList,
+    history::{DepositHistory, FxHistory, GoldHistory},
+};
 
 /// The routes with their descriptions.
 pub fn routes() -> OpenApiRouter<Arc<Site>> {
@@ -30,6 +38,15 @@ pub fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(deposits_csv))
         .routes(routes!(feeds))
         .routes(routes!(convert))
+        .routes(routes!(gold_history))
+        .routes(routes!(gold_history_csv))
+        .routes(routes!(gold_history_ndjson))
+        .routes(routes!(fx_history))
+        .routes(routes!(fx_history_csv))
+        .routes(routes!(fx_history_ndjson))
+        .routes(routes!(deposits_history))
+        .routes(routes!(deposits_history_csv))
+        .routes(routes!(deposits_history_ndjson))
 }
 
 /// What there is
@@ -114,6 +131,90 @@ async fn feeds(State(site): State<Arc<Site>>, request: Request) -> Response {
 #[utoipa::path(get, path = "/v1/convert", operation_id = "convert", tag = "tools", params(ConvertParameters), responses((status = 200, body = Converted)))]
 async fn convert(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
+}
+
+/// History of gold prices
+///
+/// What came into force from `from` until `to`, and what was in force at `from`, point by point or by periods of Vietnam's
+/// calendar; what says the same again is passed over. Pages are linked by `Link`. A range that has ended keeps for a day,
+/// and is `immutable` where no past day can be read after the fact and nothing is ever dropped. Counted against the
+/// client's rate limit.
+#[utoipa::path(get, path = "/v1/history/gold", operation_id = "gold_history", tag = "history", params(GoldParameters, HistoryParameters, PageParameters), responses((status = 200, body = GoldHistory)))]
+async fn gold_history(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Gold, Form::Json).await
+}
+
+/// History of gold prices as CSV
+///
+/// All points of the range, one a row, streamed: a header row, UTF-8, RFC 4180. Where it ends without the end of its last
+/// chunk, something is missing.
+#[utoipa::path(get, path = "/v1/history/gold.csv", operation_id = "gold_history_csv", tag = "history", params(GoldParameters, HistoryParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn gold_history_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Gold, Form::Csv).await
+}
+
+/// History of gold prices as NDJSON
+///
+/// The rows of the CSV, each a JSON object on a line of its own, streamed.
+#[utoipa::path(get, path = "/v1/history/gold.ndjson", operation_id = "gold_history_ndjson", tag = "history", params(GoldParameters, HistoryParameters), responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+async fn gold_history_ndjson(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Gold, Form::Ndjson).await
+}
+
+/// History of exchange rates
+///
+/// What came into force from `from` until `to`, and what was in force at `from`, point by point or by periods of Vietnam's
+/// calendar; what says the same again is passed over. Pages are linked by `Link`. A range that has ended keeps for a day,
+/// and is `immutable` where no past day can be read after the fact and nothing is ever dropped. Counted against the
+/// client's rate limit.
+#[utoipa::path(get, path = "/v1/history/fx", operation_id = "fx_history", tag = "history", params(FxParameters, HistoryParameters, PageParameters), responses((status = 200, body = FxHistory)))]
+async fn fx_history(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Fx, Form::Json).await
+}
+
+/// History of exchange rates as CSV
+///
+/// All points of the range, one a row, streamed: a header row, UTF-8, RFC 4180. Where it ends without the end of its last
+/// chunk, something is missing.
+#[utoipa::path(get, path = "/v1/history/fx.csv", operation_id = "fx_history_csv", tag = "history", params(FxParameters, HistoryParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn fx_history_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Fx, Form::Csv).await
+}
+
+/// History of exchange rates as NDJSON
+///
+/// The rows of the CSV, each a JSON object on a line of its own, streamed.
+#[utoipa::path(get, path = "/v1/history/fx.ndjson", operation_id = "fx_history_ndjson", tag = "history", params(FxParameters, HistoryParameters), responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+async fn fx_history_ndjson(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Fx, Form::Ndjson).await
+}
+
+/// History of deposit rates
+///
+/// What came into force from `from` until `to`, and what was in force at `from`, point by point or by periods of Vietnam's
+/// calendar; what says the same again is passed over. Pages are linked by `Link`. A range that has ended keeps for a day,
+/// and is `immutable` where no past day can be read after the fact and nothing is ever dropped. Counted against the
+/// client's rate limit.
+#[utoipa::path(get, path = "/v1/history/deposits", operation_id = "deposits_history", tag = "history", params(DepositParameters, HistoryParameters, PageParameters), responses((status = 200, body = DepositHistory)))]
+async fn deposits_history(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Deposit, Form::Json).await
+}
+
+/// History of deposit rates as CSV
+///
+/// All points of the range, one a row, streamed: a header row, UTF-8, RFC 4180. Where it ends without the end of its last
+/// chunk, something is missing.
+#[utoipa::path(get, path = "/v1/history/deposits.csv", operation_id = "deposits_history_csv", tag = "history", params(DepositParameters, HistoryParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+async fn deposits_history_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Deposit, Form::Csv).await
+}
+
+/// History of deposit rates as NDJSON
+///
+/// The rows of the CSV, each a JSON object on a line of its own, streamed.
+#[utoipa::path(get, path = "/v1/history/deposits.ndjson", operation_id = "deposits_history_ndjson", tag = "history", params(DepositParameters, HistoryParameters), responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+async fn deposits_history_ndjson(State(site): State<Arc<Site>>, request: Request) -> Response {
+    history::answer(&site, request, Kind::Deposit, Form::Ndjson).await
 }
 
 /// What there is.

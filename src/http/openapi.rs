@@ -110,6 +110,15 @@ pub(super) struct DepositParameters;
 /// Query of `/v1/convert`.
 pub(super) struct ConvertParameters;
 
+/// Query of `/v1/history/…`.
+pub(super) struct HistoryParameters;
+/// And of its pages.
+pub(super) struct PageParameters;
+
+/// An instant or a day.
+const BOUND: &str =
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2}))?$";
+
 impl IntoParams for GoldParameters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let units = providers::WeightUnit::ALL.iter().map(|unit| unit.as_str());
@@ -225,6 +234,58 @@ impl IntoParams for ConvertParameters {
     }
 }
 
+impl IntoParams for HistoryParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let id = r"^[a-z]+\.[a-z]+(\.[A-Za-z0-9-]+){1,3}$";
+        vec![
+            Query::list(
+                "series",
+                "Only these quotes, by their ids, 20 at most; instead of the filters, `unit` apart.",
+                pattern(id),
+                &["bidv.fx.USD"],
+            ),
+            Query::one(
+                "from",
+                "The first instant (RFC 3339) or day of Vietnam; from the beginning when not given. What was in force then comes first, at its own, earlier time.",
+                pattern(BOUND),
+                "2026-09-01",
+            ),
+            Query::one(
+                "to",
+                "The last instant or day, inclusive; until now when not given.",
+                pattern(BOUND),
+                "2026-09-30T23:59:59+07:00",
+            ),
+            Query::one(
+                "group",
+                "First, last, low and high of each side by hour, day, week (from Monday) or month of Vietnam, where something was published.",
+                choice(crate::history::Group::ALL.map(crate::history::Group::as_str)),
+                "day",
+            ),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+impl IntoParams for PageParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let limit = pattern("^([1-9][0-9]{0,2}|[1-4][0-9]{3}|5000)$");
+        let text = "Points on a page, 1 to 5000; 1000 when not given.";
+        vec![
+            Query::one("limit", text, limit, "500").build(),
+            Query::one(
+                "cursor",
+                "Where the page begins, as the `Link` of the page before says.",
+                pattern("^[A-Za-z0-9_-]+$"),
+                "MTc5MDgzNDM5OXxiaWR2LmZ4LlVTRHxzfDA",
+            )
+            .build(),
+        ]
+    }
+}
+
 /// What stands above the routes.
 pub(super) fn head() -> OpenApi {
     let mut license = License::new("MIT");
@@ -246,6 +307,7 @@ pub(super) fn head() -> OpenApi {
             tag("index", "What there is."),
             tag("figures", "Newest figures."),
             tag("tools", "Computed from them."),
+            tag("history", "Figures of the past."),
         ]))
         .build()
 }
@@ -280,7 +342,11 @@ pub fn document() -> Value {
     for (path, item) in paths {
         let operation = &mut item["get"];
         let derived = operation.get("parameters").is_some();
+        let streamed = path.starts_with("/v1/history/") && path.contains('.');
         validators(&mut operation["responses"]["200"]);
+        if path.starts_with("/v1/history/") {
+            history(&mut operation["responses"]["200"], streamed);
+        }
         if derived {
             // Only on answers that were counted.
             rate_limit(&mut operation["responses"]["200"], false);
@@ -289,18 +355,15 @@ pub fn document() -> Value {
             && let Some(content) = operation["responses"]["200"]["content"].as_object_mut()
         {
             for media in content.values_mut() {
-                // JSON as it is, CSV as a text.
-                media["example"] = serde_json::from_str(example).unwrap_or_else(|_| example.into());
+                // JSON as it is, rows as a text.
+                let document = serde_json::from_str(example).ok().filter(|_| !streamed);
+                media["example"] = document.unwrap_or_else(|| example.into());
             }
         }
-        operation["responses"]["304"] = json!({
-            "description": "Nothing changed since the ETag in If-None-Match.",
-            "headers": {
-                "ETag": etag(),
-                "Cache-Control": { "required": true, "schema": { "type": "string" } },
-                "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
-            },
-        });
+        if !streamed {
+            operation["responses"]["304"] = unchanged();
+        }
+
         for kind in TYPES {
             let only_derived = matches!(kind.status.as_u16(), 429 | 503);
             let elsewhere = matches!(kind.status.as_u16(), 404 | 405 | 501);
@@ -330,6 +393,32 @@ fn validators(answer: &mut Value) {
     });
 }
 
+fn unchanged() -> Value {
+    json!({
+        "description": "Nothing changed since the ETag in If-None-Match.",
+        "headers": {
+            "ETag": etag(),
+            "Cache-Control": { "required": true, "schema": { "type": "string" } },
+            "Vary": { "required": true, "schema": { "const": "Accept-Encoding" } },
+        },
+    })
+}
+
+/// What an answer of a history has beyond others; what is streamed has no tag, which only the whole of it could give.
+fn history(answer: &mut Value, streamed: bool) {
+    let lasts = "Of a range that has ended, five minutes ago at least: a day, immutable where it cannot change. Else until the next refresh, 5 to 60 s.";
+    answer["headers"]["Cache-Control"]["description"] = lasts.into();
+    if let Some(headers) = answer["headers"].as_object_mut().filter(|_| streamed) {
+        headers.remove("ETag");
+        return;
+    }
+    answer["headers"]["Link"] = json!({
+        "description": "`next`: the page behind this one, where there is one; `first`: the first one (RFC 8288).",
+        "required": false,
+        "schema": { "type": "string" },
+    });
+}
+
 fn rate_limit(answer: &mut Value, required: bool) {
     for (name, what) in [("RateLimit", "What is left of the quota"), ("RateLimit-Policy", "The quota")] {
         let when = if required { "" } else { "; only where the request was counted" };
@@ -339,6 +428,12 @@ fn rate_limit(answer: &mut Value, required: bool) {
             "schema": { "type": "string" },
         });
     }
+}
+
+/// Of a parameter's example, whether it goes together with the others: `product` belongs to gold alone, ids stand instead of
+/// filters, and a page's place comes from the page before.
+pub(super) fn is_of_example(name: &str) -> bool {
+    !["product", "series", "cursor", "at"].contains(&name)
 }
 
 /// One answer a path to the request that the examples of its parameters make, from the built-in recordings and
@@ -352,6 +447,15 @@ pub(super) fn example(path: &str) -> Option<&'static str> {
         "/v1/deposits" => include_str!("examples/deposits.json"),
         "/v1/feeds" => include_str!("examples/feeds.json"),
         "/v1/convert" => include_str!("examples/convert.json"),
+        "/v1/history/gold" => include_str!("examples/history-gold.json"),
+        "/v1/history/fx" => include_str!("examples/history-fx.json"),
+        "/v1/history/deposits" => include_str!("examples/history-deposits.json"),
+        "/v1/history/gold.csv" => include_str!("examples/history-gold.csv"),
+        "/v1/history/fx.csv" => include_str!("examples/history-fx.csv"),
+        "/v1/history/deposits.csv" => include_str!("examples/history-deposits.csv"),
+        "/v1/history/gold.ndjson" => include_str!("examples/history-gold.ndjson"),
+        "/v1/history/fx.ndjson" => include_str!("examples/history-fx.ndjson"),
+        "/v1/history/deposits.ndjson" => include_str!("examples/history-deposits.ndjson"),
         "/v1/gold.csv" => include_str!("examples/gold.csv"),
         "/v1/fx.csv" => include_str!("examples/fx.csv"),
         "/v1/deposits.csv" => include_str!("examples/deposits.csv"),

@@ -266,7 +266,7 @@ fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
 
 /// When the feeds of a kind last changed: those of these providers, or, where none is named, the whole document, which
 /// changes with the list of its feeds too.
-fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
+pub(super) fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
     if providers.is_empty() {
         return snapshot.documents.get(name_of(kind)).map(|document| document.edition());
     }
@@ -407,12 +407,6 @@ impl Site {
         }
     }
 
-    /// Who asks.
-    fn client(&self, parts: &Parts) -> IpAddr {
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
-        limit::client(peer, &parts.headers, &self.trusted_proxies)
-    }
-
     fn refused(&self, parts: &Parts, missed: Missed) -> Response {
         match missed {
             Missed::Exhausted(exhausted) => {
@@ -525,6 +519,12 @@ impl Site {
             Ok((encoded, _)) => Ok((encoded, policy)),
             Err(missed) => Err(self.refused(parts, missed)),
         }
+    }
+
+    /// Whose bucket a request counts against.
+    pub(super) fn client(&self, request: &Parts) -> IpAddr {
+        let peer = request.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+        limit::client(peer, &request.headers, &self.trusted_proxies)
     }
 
     /// 200, 304 or 406.

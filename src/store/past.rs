@@ -17,6 +17,7 @@ use sqlx::{
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
+    history::keep_series,
     inspect::unusable,
     is_shared, options,
     rows::{json, second, sum},
@@ -298,6 +299,7 @@ async fn keep_figure(
         [(&id).into(), source.into(), feed.into(), at.into(), as_of.into(), figures.into(), sum.into()];
     transaction.execute(KEEP_LATE_CHANGE, &values).await?;
     keep_name(transaction, &id, source, feed).await?;
+    keep_series(transaction, &id, feed).await?;
     Ok(true)
 }
 

@@ -34,6 +34,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("audit", &["#at", "via", "action", "target", "before", "after", "outcome"]),
     ("backfill", &["feed", "source", "day", "outcome", "#asked_at"]),
     ("backfill_wait", &["feed", "source", "#until"]),
+    ("series", &["id", "feed"]),
     ("figure", &["id", "source", "feed"]),
     ("watched", &["feed", "source", "#day", "seconds"]),
     ("watched_before", &["feed", "source", "#first_at", "#last_at"]),

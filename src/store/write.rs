@@ -16,6 +16,7 @@ use super::{
     Act, Attempt, Kept, Published, Store, StoreError,
     audit::keep_act,
     held::keep_held,
+    history::keep_series,
     inspect::{is_damage, primary_code},
     postgres,
     rows::{json, sum},
@@ -402,6 +403,7 @@ async fn keep_quote(
         ];
         transaction.execute(KEEP_CHANGE, &values).await?;
         keep_name(transaction, &id, source, feed).await?;
+        keep_series(transaction, &id, feed).await?;
     }
     let before = previous.as_deref().unwrap_or("");
     let text = "INSERT INTO quote

@@ -42,6 +42,7 @@ mod export;
 mod faults;
 mod fixtures;
 mod fleet;
+mod history;
 mod holds;
 mod house;
 mod insight;

@@ -123,6 +123,13 @@ CREATE TABLE dated (
     PRIMARY KEY (id, source, at)
 );
 
+-- The figures of which a change was ever kept.
+CREATE TABLE series (
+    id TEXT PRIMARY KEY,
+    feed TEXT NOT NULL
+);
+CREATE INDEX series_by_feed ON series (feed);
+
 -- Who fetches. Whoever takes over counts the epoch up; what is written under an earlier one is refused.
 CREATE TABLE lease (
     name TEXT PRIMARY KEY,
