@@ -156,6 +156,8 @@ impl App {
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         watch_store(&metrics, &store);
+        let live = board.live();
+        metrics.watch_streams(live.tally());
         // Stops with the board, so that what the last runs bring is told too.
         let [stop_ringing, stop_listening, stop_working, stop_board] =
             std::array::from_fn(|_| CancellationToken::new());
@@ -167,6 +169,7 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
+            Arc::clone(&live),
             renders.clone(),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
@@ -213,6 +216,7 @@ impl App {
             servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
         }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
+        servers.spawn(live.beat(stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
         Ok(Self {
             public: public_address,

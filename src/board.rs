@@ -26,8 +26,10 @@ use crate::{
     clock::{self, Clock, later},
     config,
     document::{self, Content, Document, Edition},
+    events::{Follower, Numbered, numbered},
     filter::Filter,
     judge::{self, hold::Held},
+    live::Live,
     refresh::RunEnd,
     schedule::{Calendar, Schedule},
     store::{Attempt, Kept, Published, Store},
@@ -562,6 +564,10 @@ pub struct Board {
     tracker: TaskTracker,
     shared: Shared,
     versions: watch::Sender<i64>,
+    /// From the first snapshot on.
+    follower: Option<Follower>,
+    /// Who is told what happened.
+    live: Arc<Live>,
 }
 
 impl Board {
@@ -581,7 +587,6 @@ impl Board {
         let published_before = published.values().map(|published| published.generated_at).max();
         let mut board = Self {
             clock,
-            store,
             recorded,
             states: states.into_iter().map(|state| (position(state.feed.id), state)).collect(),
             published,
@@ -589,6 +594,9 @@ impl Board {
             published_before,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
             versions: watch::Sender::new(version),
+            follower: None,
+            live: Arc::new(Live::open(&store, tracker.clone()).await?),
+            store,
             tracker,
         };
         if board.publish().await { Ok(board) } else { Err(StartError::FirstPublish) }
@@ -604,6 +612,12 @@ impl Board {
     #[must_use]
     pub fn versions(&self) -> watch::Receiver<i64> {
         self.versions.subscribe()
+    }
+
+    /// Who is told what happens.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// When the run before this one published last; `None`: there was none.
@@ -677,12 +691,23 @@ impl Board {
 
     /// Writes what was published on a task that outlives this wait: readers must not wait for a slow disk, and the
     /// store keeps in order what it could not write, since versions must not go back after a restart.
-    async fn keep(&self, changed: Vec<(String, Published)>) {
+    async fn keep(&self, changed: Vec<(String, Published)>, events: Vec<Numbered>) {
         let store = Arc::clone(&self.store);
-        store.push_published(changed);
+        store.push_publish(changed, events);
         let write = self.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!("the store is slow; serving goes on from memory");
+        }
+    }
+
+    /// What happened since the snapshot before, numbered.
+    fn happened(&mut self, snapshot: &Arc<Snapshot>) -> Vec<Numbered> {
+        match &mut self.follower {
+            Some(follower) => numbered(snapshot.version, snapshot.at, &follower.step(Arc::clone(snapshot))),
+            None => {
+                self.follower = Some(Follower::new(Arc::clone(snapshot), self.published_before));
+                Vec::new()
+            }
         }
     }
 
@@ -700,15 +725,21 @@ impl Board {
             tracing::error!("a publish panicked; the last snapshot stays");
             return false;
         };
-        if !changed.is_empty() {
+        let is_news = !changed.is_empty();
+        let version = if is_news { version } else { self.version };
+        let reference = Snapshot::reference(&feeds);
+        let snapshot =
+            Arc::new(Snapshot { documents, feeds, editions, recorded, version, at: now, reference });
+        // Whatever happens changes a document.
+        let happened =
+            if is_news || self.follower.is_none() { self.happened(&snapshot) } else { Vec::new() };
+        if is_news {
             self.version = version;
             self.published.extend(changed.iter().cloned());
-            self.keep(changed).await;
+            self.keep(changed, happened.clone()).await;
         }
-        let reference = Snapshot::reference(&feeds);
-        let version = self.version;
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at: now, reference };
-        self.shared.store(Arc::new(snapshot));
+        self.shared.store(snapshot);
+        self.live.tell(happened);
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
         true
     }

@@ -8,6 +8,7 @@ mod console;
 pub mod derived;
 mod docs;
 pub mod encoded;
+mod events;
 mod gallery;
 pub mod limit;
 mod openapi;
@@ -15,6 +16,7 @@ mod ops;
 mod pages;
 pub mod problem;
 pub mod serve;
+mod stream;
 mod wanted;
 mod widget;
 mod wire;
@@ -46,6 +48,7 @@ use crate::{
     board::Shared,
     clock::Clock,
     config::{self, Network},
+    live::Live,
     metrics::Metrics,
 };
 use cache::CachePolicy;
@@ -90,6 +93,8 @@ pub struct Site {
     pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// Who is told of events.
+    pub live: Arc<Live>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -112,8 +117,10 @@ impl Site {
         clock: Clock,
         config: &config::Config,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
         tracker: TaskTracker,
     ) -> Self {
+        live.configure(&config.server, serve::room_for_streams());
         Self {
             snapshot,
             clock,
@@ -124,6 +131,7 @@ impl Site {
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
+            live,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -138,7 +146,8 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let (metrics, live) = (Arc::clone(&self.metrics), Arc::clone(&self.live));
+        let new = Self::new(snapshot, clock, config, metrics, live, tracker);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

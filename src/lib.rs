@@ -27,6 +27,7 @@ pub mod filter;
 pub mod host;
 pub mod http;
 pub mod judge;
+pub mod live;
 pub mod metrics;
 pub mod refresh;
 pub mod replay;

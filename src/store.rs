@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod events;
 mod held;
 mod history;
 mod inspect;
@@ -209,6 +210,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
+    include_str!("store/0007.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -411,7 +413,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn publish(&self, documents: &[(String, Published)]) -> Result<(), StoreError> {
-        Ok(write::publish(&self.pool(), documents).await?)
+        Ok(write::publish(&self.pool(), documents, &[]).await?)
     }
 
     /// Every change of a quote since an instant, and the last one before it; oldest first.

@@ -12,7 +12,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Site,
-    openapi::{self, ConvertParameters, DepositParameters, FxParameters, GoldParameters},
+    openapi::{
+        self, ConvertParameters, DepositChanges, DepositParameters, EventParameters, FxChanges, FxParameters,
+        GoldChanges, GoldParameters,
+    },
     wanted::Converted,
 };
 use crate::document::shapes::{Board, DepositList, FeedList, FxList, GoldList};
@@ -24,12 +27,16 @@ pub fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(board))
         .routes(routes!(gold))
         .routes(routes!(gold_csv))
+        .routes(routes!(gold_atom))
         .routes(routes!(fx))
         .routes(routes!(fx_csv))
+        .routes(routes!(fx_atom))
         .routes(routes!(deposits))
         .routes(routes!(deposits_csv))
+        .routes(routes!(deposits_atom))
         .routes(routes!(feeds))
         .routes(routes!(convert))
+        .routes(routes!(events))
 }
 
 /// What there is
@@ -65,6 +72,15 @@ async fn gold_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
+/// Gold prices as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287), per lượng. An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/gold.atom", operation_id = "gold_atom", tag = "figures", params(GoldChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn gold_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
 /// Exchange rates
 ///
 /// Newest rates of the banks: đồng for `per` units of a currency.
@@ -81,6 +97,15 @@ async fn fx_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
+/// Exchange rates as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287). An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/fx.atom", operation_id = "fx_atom", tag = "figures", params(FxChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn fx_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
 /// Deposit rates
 ///
 /// Newest rates by term, in percent a year.
@@ -94,6 +119,15 @@ async fn deposits(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
 #[utoipa::path(get, path = "/v1/deposits.csv", operation_id = "deposits_csv", tag = "figures", params(DepositParameters), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn deposits_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Deposit rates as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287). An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/deposits.atom", operation_id = "deposits_atom", tag = "figures", params(DepositChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn deposits_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
@@ -114,6 +148,19 @@ async fn feeds(State(site): State<Arc<Site>>, request: Request) -> Response {
 #[utoipa::path(get, path = "/v1/convert", operation_id = "convert", tag = "tools", params(ConvertParameters), responses((status = 200, body = Converted)))]
 async fn convert(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
+}
+
+/// Events as they happen
+///
+/// Server-sent events, each with an `id` that ascends, an `event` and one line of `data`: `quote.changed` (`{ id, quote, at }`,
+/// the quote as in the lists), `feed.stale` and `feed.recovered` (`{ id, feed, at }`, the feed as in `/v1/feeds`),
+/// `quote.held` (the quote, the candidate, and why it waits). A client that comes back with `Last-Event-ID` is told what
+/// happened meanwhile, once and in order, for two days at least; where that cannot be known it is told `reset`, with
+/// the documents to read anew. A comment comes every 20 seconds; a stream ends cleanly within an hour, and the client comes
+/// back. A reader that is too slow is let go. Where all streams are taken: 503, with `Retry-After`.
+#[utoipa::path(get, path = "/v1/events", operation_id = "events", tag = "events", params(EventParameters), responses((status = 200, body = String, content_type = "text/event-stream")))]
+async fn events(state: State<Arc<Site>>, request: Request) -> Response {
+    super::events::events(state, request).await
 }
 
 /// What there is.

@@ -127,7 +127,7 @@ impl Place {
             return Ok((pool, Some(recovery)));
         }
         let floor = Published { version: at.as_second(), generated_at: at, hash: String::new() };
-        super::write::publish(&pool, &[("recovery".to_owned(), floor)]).await?;
+        super::write::publish(&pool, &[("recovery".to_owned(), floor)], &[]).await?;
         tracing::error!(
             "the store {} was damaged ({why}): a copy is kept as {}, and the service starts from what is before the damage",
             self.name(),
@@ -169,7 +169,7 @@ impl Place {
         };
         // Versions that were given out are not known any more, but there never was one a second.
         let floor = Published { version: at.as_second(), generated_at: at, hash: String::new() };
-        super::write::publish(&pool, &[("recovery".to_owned(), floor)]).await?;
+        super::write::publish(&pool, &[("recovery".to_owned(), floor)], &[]).await?;
         tracing::error!(
             "the store {} was damaged ({why}): it is set aside as {}, and the service starts from {}",
             self.name(),

@@ -15,11 +15,12 @@ use tokio::time::Instant;
 use super::{
     Act, Attempt, Kept, Published, Store, StoreError,
     audit::keep_act,
+    events::keep_events,
     held::keep_held,
     inspect::{is_damage, primary_code},
     rows::{json, sum},
 };
-use crate::judge::hold::Held;
+use crate::{events::Numbered, judge::hold::Held};
 
 /// A disk that fails is tried again after this, doubled up to the longest.
 const AGAIN_FROM: Duration = Duration::from_secs(1);
@@ -52,7 +53,7 @@ pub struct Answer {
 #[derive(Debug)]
 enum Write {
     Answer(Box<Answer>),
-    Publish(Vec<(String, Published)>),
+    Publish(Vec<(String, Published)>, Vec<Numbered>),
     Act(Box<Act>),
 }
 
@@ -99,17 +100,19 @@ impl Queue {
                     None => writes.push_back(Write::Answer(new)),
                 }
             }
-            Write::Publish(new) => {
+            Write::Publish(new, happened) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
-                    Write::Publish(old) => Some(old),
+                    Write::Publish(old, events) => Some((old, events)),
                     Write::Answer(_) | Write::Act(_) => None,
                 });
                 match own {
-                    Some(old) => {
+                    Some((old, events)) => {
                         old.retain(|(name, _)| !new.iter().any(|(known, _)| known == name));
                         old.extend(new);
+                        events.extend(happened);
+                        events.drain(..events.len().saturating_sub(MOST_WAITING));
                     }
-                    None => writes.push_back(Write::Publish(new)),
+                    None => writes.push_back(Write::Publish(new, happened)),
                 }
             }
             act @ Write::Act(_) => writes.push_back(act),
@@ -148,7 +151,12 @@ impl Store {
 
     /// Takes a publish for writing; [`Store::flush`] writes it.
     pub fn push_published(&self, documents: Vec<(String, Published)>) {
-        self.queue.push(Write::Publish(documents));
+        self.push_publish(documents, Vec::new());
+    }
+
+    /// The same with what happened between it and the one before.
+    pub fn push_publish(&self, documents: Vec<(String, Published)>, events: Vec<Numbered>) {
+        self.queue.push(Write::Publish(documents, events));
     }
 
     /// Takes an act of the operator's for writing; [`Store::flush`] writes it.
@@ -177,7 +185,7 @@ impl Store {
         while let Some(write) = self.queue.take() {
             let result = match &write {
                 Write::Answer(of) => keep(&self.pool(), of).await,
-                Write::Publish(documents) => publish(&self.pool(), documents).await,
+                Write::Publish(documents, events) => publish(&self.pool(), documents, events).await,
                 Write::Act(act) => act_out(&self.pool(), act).await,
             };
             let Err(error) = result else {
@@ -236,9 +244,13 @@ pub(super) async fn keep(pool: &SqlitePool, answer: &Answer) -> Result<(), sqlx:
 }
 
 /// What was published, in one transaction; a version never goes back.
-pub(super) async fn publish(pool: &SqlitePool, documents: &[(String, Published)]) -> Result<(), sqlx::Error> {
+pub(super) async fn publish(
+    pool: &SqlitePool,
+    documents: &[(String, Published)],
+    events: &[Numbered],
+) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let result = keep_documents(&mut connection, documents).await;
+    let result = keep_documents(&mut connection, documents, events).await;
     give_back(connection, &result);
     result
 }
@@ -354,6 +366,7 @@ async fn keep_quote(
 async fn keep_documents(
     connection: &mut SqliteConnection,
     documents: &[(String, Published)],
+    events: &[Numbered],
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for (name, published) in documents {
@@ -371,5 +384,6 @@ async fn keep_documents(
         .execute(&mut *transaction)
         .await?;
     }
+    keep_events(&mut transaction, events).await?;
     transaction.commit().await
 }

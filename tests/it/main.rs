@@ -37,6 +37,7 @@ mod contract;
 mod corpus;
 mod damage;
 mod day;
+mod events;
 mod export;
 mod faults;
 mod fixtures;
