@@ -156,6 +156,8 @@ impl App {
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         watch_store(&metrics, &store);
+        let live = board.live();
+        metrics.watch_streams(live.tally());
         // Stops with the board, so that what the last runs bring is told too.
         let [stop_ringing, stop_listening, stop_working, stop_board] =
             std::array::from_fn(|_| CancellationToken::new());
@@ -167,6 +169,7 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
+            Arc::clone(&live),
             renders.clone(),
             Arc::clone(&store),
             http::history::Histories::new(Arc::clone(&store), renders.clone(), config.history),
@@ -225,6 +228,7 @@ impl App {
             servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
         }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
+        servers.spawn(live.beat(stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
         if !clock.stands() {
             workers.spawn(retain(Arc::clone(&store), clock, Arc::clone(&control), stop_working.clone()));
@@ -450,11 +454,13 @@ async fn first_board(
     let (clock_of_board, own) = (clock.clone(), Arc::clone(store));
     if store.is_shared() {
         let file = config.store.local_copy.as_deref();
+        let mut is_copy = false;
         let publication = match store.publication(-1).await {
             Ok(publication) => publication,
             Err(error) => {
                 let kept = file.and_then(replica::kept);
                 let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
+                is_copy = true;
                 tracing::warn!(%error, kept = at, "the shared store is away; this machine's own copy is served");
                 kept
             }
@@ -469,7 +475,7 @@ async fn first_board(
                 Publication { version, at: clock.now(), documents, feeds: Vec::new() }
             }
         };
-        let board = Board::start_shared(clock_of_board, own, first, states, tracker.clone()).await?;
+        let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }
     let states = match load_states(config, store, clock, recorded).await {

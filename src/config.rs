@@ -220,6 +220,10 @@ pub struct Server {
     pub trusted_proxies: Vec<Network>,
     /// Requests a minute and client that cost work; 0 = no limit.
     pub rate_limit: u32,
+    /// Streams of events at once; 0 = none are given.
+    pub event_streams: u32,
+    /// Of these, of one client.
+    pub event_streams_per_client: u32,
 }
 
 /// `[store]`

@@ -1,5 +1,6 @@
 //! Documents: from what is served to bytes, once per publish. Nothing here is an age: caches keep these bytes.
 
+pub mod atom;
 pub mod csv;
 pub mod shapes;
 

@@ -9,6 +9,7 @@ mod console;
 pub mod derived;
 mod docs;
 pub mod encoded;
+mod events;
 mod gallery;
 pub mod history;
 pub mod limit;
@@ -18,6 +19,7 @@ mod ops;
 mod pages;
 pub mod problem;
 pub mod serve;
+mod stream;
 mod wanted;
 mod widget;
 mod wire;
@@ -49,6 +51,7 @@ use crate::{
     board::Shared,
     clock::Clock,
     config::{self, Network},
+    live::Live,
     metrics::Metrics,
     store::Store,
 };
@@ -102,6 +105,8 @@ pub struct Site {
     pub looks: Limiter,
     /// What is past.
     pub history: Histories,
+    /// Who is told of events.
+    pub live: Arc<Live>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -124,10 +129,12 @@ impl Site {
         clock: Clock,
         config: &config::Config,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
         tracker: TaskTracker,
         store: Arc<Store>,
         history: Histories,
     ) -> Self {
+        live.configure(&config.server, serve::room_for_streams());
         Self {
             snapshot,
             clock,
@@ -141,6 +148,7 @@ impl Site {
             looks: Limiter::new(config.server.rate_limit),
             moments: Moments::new(store, tracker, Handle::current()),
             history,
+            live,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -157,7 +165,8 @@ impl Site {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
         let store = Arc::clone(self.moments.store());
         let history = self.history.renewed(tracker.clone(), config.history);
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker, store, history);
+        let (metrics, live) = (Arc::clone(&self.metrics), Arc::clone(&self.live));
+        let new = Self::new(snapshot, clock, config, metrics, live, tracker, store, history);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

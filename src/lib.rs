@@ -28,6 +28,7 @@ pub mod history;
 pub mod host;
 pub mod http;
 pub mod judge;
+pub mod live;
 pub mod metrics;
 pub mod past;
 pub mod refresh;

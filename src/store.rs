@@ -4,6 +4,7 @@
 mod asof;
 mod audit;
 mod backup;
+mod events;
 mod held;
 mod history;
 mod inspect;
@@ -228,6 +229,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
     include_str!("store/0006.sql"),
+    include_str!("store/0007.sql"),
     include_str!("store/0008.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.

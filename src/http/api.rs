@@ -15,8 +15,8 @@ use super::{
     Site,
     history::{self, Form},
     openapi::{
-        self, ConvertParameters, DepositParameters, FxParameters, GoldParameters, HistoryParameters,
-        MomentParameters, PageParameters,
+        self, ConvertParameters, DepositChanges, DepositParameters, EventParameters, FxChanges, FxParameters,
+        GoldChanges, GoldParameters, HistoryParameters, MomentParameters, PageParameters,
     },
     wanted::Converted,
 };
@@ -32,10 +32,13 @@ pub fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(board))
         .routes(routes!(gold))
         .routes(routes!(gold_csv))
+        .routes(routes!(gold_atom))
         .routes(routes!(fx))
         .routes(routes!(fx_csv))
+        .routes(routes!(fx_atom))
         .routes(routes!(deposits))
         .routes(routes!(deposits_csv))
+        .routes(routes!(deposits_atom))
         .routes(routes!(feeds))
         .routes(routes!(convert))
         .routes(routes!(gold_history))
@@ -47,6 +50,7 @@ pub fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(deposits_history))
         .routes(routes!(deposits_history_csv))
         .routes(routes!(deposits_history_ndjson))
+        .routes(routes!(events))
 }
 
 /// What there is
@@ -82,6 +86,15 @@ async fn gold_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
+/// Gold prices as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287), per lượng. An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/gold.atom", operation_id = "gold_atom", tag = "figures", params(GoldChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn gold_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
 /// Exchange rates
 ///
 /// Newest rates of the banks: đồng for `per` units of a currency.
@@ -98,6 +111,15 @@ async fn fx_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
+/// Exchange rates as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287). An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/fx.atom", operation_id = "fx_atom", tag = "figures", params(FxChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn fx_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
 /// Deposit rates
 ///
 /// Newest rates by term, in percent a year.
@@ -111,6 +133,15 @@ async fn deposits(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
 #[utoipa::path(get, path = "/v1/deposits.csv", operation_id = "deposits_csv", tag = "figures", params(DepositParameters), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn deposits_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
+    site.answer(request).await
+}
+
+/// Deposit rates as an Atom feed
+///
+/// The newest 50 changes, newest first (RFC 4287). An entry's id is the same wherever the change is
+/// told of.
+#[utoipa::path(get, path = "/v1/deposits.atom", operation_id = "deposits_atom", tag = "figures", params(DepositChanges), responses((status = 200, body = String, content_type = "application/atom+xml")))]
+async fn deposits_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
 
@@ -215,6 +246,19 @@ async fn deposits_history_csv(State(site): State<Arc<Site>>, request: Request) -
 #[utoipa::path(get, path = "/v1/history/deposits.ndjson", operation_id = "deposits_history_ndjson", tag = "history", params(DepositParameters, HistoryParameters), responses((status = 200, body = String, content_type = "application/x-ndjson")))]
 async fn deposits_history_ndjson(State(site): State<Arc<Site>>, request: Request) -> Response {
     history::answer(&site, request, Kind::Deposit, Form::Ndjson).await
+}
+
+/// Events as they happen
+///
+/// Server-sent events, each with an `id` that ascends, an `event` and one line of `data`: `quote.changed` (`{ id, quote, at }`,
+/// the quote as in the lists), `feed.stale` and `feed.recovered` (`{ id, feed, at }`, the feed as in `/v1/feeds`),
+/// `quote.held` (the quote, the candidate, and why it waits). A client that comes back with `Last-Event-ID` is told what
+/// happened meanwhile, once and in order, for two days at least; where that cannot be known it is told `reset`, with
+/// the documents to read anew. A comment comes every 20 seconds; a stream ends cleanly within an hour, and the client comes
+/// back. A reader that is too slow is let go. Where all streams are taken: 503, with `Retry-After`.
+#[utoipa::path(get, path = "/v1/events", operation_id = "events", tag = "events", params(EventParameters), responses((status = 200, body = String, content_type = "text/event-stream")))]
+async fn events(state: State<Arc<Site>>, request: Request) -> Response {
+    super::events::events(state, request).await
 }
 
 /// What there is.

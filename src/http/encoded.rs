@@ -172,6 +172,17 @@ impl Encoded {
         Ok(response)
     }
 
+    /// Whether the request takes it in any form.
+    ///
+    /// # Errors
+    /// [`NotAcceptable`]: 406.
+    pub fn accepted(&self, request: &HeaderMap) -> Result<(), NotAcceptable> {
+        if !self.media_accepted(request) {
+            return Err(NotAcceptable::Media);
+        }
+        self.choose(request).map(|_| ()).ok_or(NotAcceptable::Coding)
+    }
+
     /// Whether `Accept` allows our media type; without one everything is allowed.
     fn media_accepted(&self, request: &HeaderMap) -> bool {
         let ours = self.content_type();

@@ -107,6 +107,14 @@ pub(super) struct GoldParameters;
 pub(super) struct FxParameters;
 /// Query of `/v1/deposits`.
 pub(super) struct DepositParameters;
+/// Query of `/v1/gold.atom`.
+pub(super) struct GoldChanges;
+/// Query of `/v1/fx.atom`.
+pub(super) struct FxChanges;
+/// Query of `/v1/deposits.atom`.
+pub(super) struct DepositChanges;
+/// Query of `/v1/events`.
+pub(super) struct EventParameters;
 /// Query of `/v1/convert`.
 pub(super) struct ConvertParameters;
 
@@ -191,6 +199,62 @@ impl IntoParams for DepositParameters {
                 &["personal"],
             ),
             at(),
+        ]
+        .into_iter()
+        .map(Query::build)
+        .collect()
+    }
+}
+
+/// Those of the list, in a language, without what its words leave no choice of.
+fn of_changes(list: Vec<Parameter>) -> Vec<Parameter> {
+    let lang =
+        Query::one("lang", "Language of the titles.", choice(widgets::Lang::ALLOWED.iter().copied()), "en");
+    list.into_iter().filter(|parameter| parameter.name != "unit").chain([lang.build()]).collect()
+}
+
+impl IntoParams for GoldChanges {
+    fn into_params(to: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        of_changes(GoldParameters::into_params(to))
+    }
+}
+
+impl IntoParams for FxChanges {
+    fn into_params(to: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        of_changes(FxParameters::into_params(to))
+    }
+}
+
+impl IntoParams for DepositChanges {
+    fn into_params(to: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        of_changes(DepositParameters::into_params(to))
+    }
+}
+
+impl IntoParams for EventParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let types = crate::events::What::ALL.map(crate::events::What::as_str);
+        vec![
+            Query::list("types", "Only these events.", choice(types), &["quote.changed"]),
+            Query::list("kinds", "Only of these kinds.", choice(["gold", "fx", "deposit"]), &["gold", "fx"]),
+            Query::list(
+                "feeds",
+                "Only of these feeds, of those that are enabled.",
+                choice(providers::feeds().map(|(_, feed)| feed.id)),
+                &["doji.gold"],
+            ),
+            Query::list(
+                "ids",
+                "Only of these quotes or feeds, at most 50.",
+                pattern("^[a-z]+\\.(gold|fx|deposit)(\\.[A-Za-z0-9.-]+)?$"),
+                &["doji.gold.sjc-bar"],
+            ),
+            Query::one(
+                "last_event_id",
+                "What was seen last, for clients that cannot send the header `Last-Event-ID`, which stands above it.",
+                pattern("^[0-9]{1,18}$"),
+                "188416",
+            ),
         ]
         .into_iter()
         .map(Query::build)
@@ -306,6 +370,7 @@ pub(super) fn head() -> OpenApi {
         .tags(Some([
             tag("index", "What there is."),
             tag("figures", "Newest figures."),
+            tag("events", "What happens, as it happens."),
             tag("tools", "Computed from them."),
             tag("history", "Figures of the past."),
         ]))
@@ -341,6 +406,10 @@ pub fn document() -> Value {
     let Some(paths) = api["paths"].as_object_mut() else { return api };
     for (path, item) in paths {
         let operation = &mut item["get"];
+        if path == EVENTS {
+            stream(&mut operation["responses"]);
+            continue;
+        }
         let derived = operation.get("parameters").is_some();
         let streamed = path.starts_with("/v1/history/") && path.contains('.');
         validators(&mut operation["responses"]["200"]);
@@ -374,6 +443,21 @@ pub fn document() -> Value {
         }
     }
     api
+}
+
+const EVENTS: &str = "/v1/events";
+
+/// A stream has no validators, and nothing of it is counted; instead there may be none, or no room for one more.
+fn stream(responses: &mut Value) {
+    responses["200"]["description"] = "Events until the client goes, or for an hour.".into();
+    responses["200"]["headers"] =
+        json!({ "Cache-Control": { "required": true, "schema": { "const": "no-store" } } });
+    if let Some(example) = example(EVENTS) {
+        responses["200"]["content"]["text/event-stream"]["example"] = example.into();
+    }
+    for kind in TYPES.iter().filter(|kind| !matches!(kind.status.as_u16(), 405 | 429 | 501)) {
+        responses[kind.status.as_str()] = json!({ "$ref": format!("#/components/responses/{}", kind.name) });
+    }
 }
 
 fn schema<T: utoipa::PartialSchema>() -> Value {
@@ -456,6 +540,10 @@ pub(super) fn example(path: &str) -> Option<&'static str> {
         "/v1/history/gold.ndjson" => include_str!("examples/history-gold.ndjson"),
         "/v1/history/fx.ndjson" => include_str!("examples/history-fx.ndjson"),
         "/v1/history/deposits.ndjson" => include_str!("examples/history-deposits.ndjson"),
+        "/v1/events" => include_str!("examples/events.txt"),
+        "/v1/gold.atom" => include_str!("examples/gold.atom"),
+        "/v1/fx.atom" => include_str!("examples/fx.atom"),
+        "/v1/deposits.atom" => include_str!("examples/deposits.atom"),
         "/v1/gold.csv" => include_str!("examples/gold.csv"),
         "/v1/fx.csv" => include_str!("examples/fx.csv"),
         "/v1/deposits.csv" => include_str!("examples/deposits.csv"),

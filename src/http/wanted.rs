@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
-use widgets::model;
+use widgets::{Lang, model};
 
 use super::{
     Peer, Problem, Site,
@@ -33,8 +33,9 @@ use crate::{
     board::{Scope, ServedFeed, Snapshot, Status},
     clock::{later, rfc3339},
     convert::{Conversion, Refusal},
-    document::{self, Document, Edition, shapes::QuoteJson},
-    filter::{Filter, MOST_ERRORS, WrongParameter},
+    document::{self, Document, Edition, atom, shapes::QuoteJson},
+    filter::{Filter, MOST_ERRORS, WrongParameter, parameters},
+    live::Frame,
     widget::Options,
 };
 
@@ -62,6 +63,7 @@ pub(super) enum Recipe {
     /// Of a moment, whole or narrowed.
     Document(Scope, Filter),
     Csv(Kind, Filter),
+    Atom(Kind, Filter, Lang),
     Widget(Form, Box<Options>),
     Gallery(Box<Choice>),
     Convert(Conversion),
@@ -73,7 +75,7 @@ impl Recipe {
         match self {
             Self::Convert(_) => true,
             Self::Widget(form, _) => form.is_picture(),
-            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Gallery(_) => false,
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Atom(..) | Self::Gallery(_) => false,
         }
     }
 
@@ -82,6 +84,7 @@ impl Recipe {
         match self {
             Self::Widget(form, options) => !form.is_picture() && options.is_default(),
             Self::Gallery(choice) => choice.is_default(),
+            Self::Atom(_, filter, lang) => filter.is_all() && *lang == Lang::default(),
             Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Convert(_) => false,
         }
     }
@@ -91,7 +94,7 @@ impl Recipe {
         let is_behind = |feed: &ServedFeed| {
             let (kind, provider) = (feed.state.feed.kind, feed.state.institution.id);
             match self {
-                Self::List(own, filter) | Self::Csv(own, filter) => {
+                Self::List(own, filter) | Self::Csv(own, filter) | Self::Atom(own, filter, _) => {
                     *own == kind && filter.keeps_provider(provider)
                 }
                 Self::Document(scope, filter) => scope.holds(kind) && filter.keeps_provider(provider),
@@ -109,7 +112,7 @@ impl Recipe {
 
     /// Whether the bytes say nothing of the version of the document behind them.
     const fn has_no_version(&self) -> bool {
-        matches!(self, Self::Convert(_) | Self::Csv(..) | Self::Widget(..))
+        matches!(self, Self::Convert(_) | Self::Csv(..) | Self::Atom(..) | Self::Widget(..))
     }
 }
 
@@ -132,6 +135,11 @@ fn wanted(
         }
     }
     let pairs = || pairs(query.unwrap_or_default());
+    if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.ends_with(".csv"))
+    {
+        return Some(atom(snapshot, kind, pairs()));
+    }
     if let Some(name) = path.strip_prefix("/v1/")
         && let Some((name, document)) = snapshot.documents.get_key_value(name)
     {
@@ -252,6 +260,55 @@ fn wanted_at(
     (path == CONVERT).then(|| {
         Conversion::read(rest.into_iter(), &snapshot.feeds)
             .map(|conversion| past(CONVERT, conversion.key(), Recipe::Convert(conversion)))
+    })
+}
+
+/// A kind's changes. Their words give gold per lượng, so there is no unit to choose.
+fn atom(
+    snapshot: &Snapshot,
+    kind: Kind,
+    pairs: impl Iterator<Item = (String, String)>,
+) -> Result<Wanted, Vec<WrongParameter>> {
+    let (mut lang, mut wrong, mut rest) = (Lang::default(), Vec::new(), Vec::new());
+    for (parameter, value) in pairs {
+        let allowed: Vec<&str> = match parameter.as_str() {
+            "lang" => match value.parse() {
+                Ok(said) => {
+                    lang = said;
+                    continue;
+                }
+                Err(_) => Lang::ALLOWED.to_vec(),
+            },
+            "unit" => {
+                parameters(kind).iter().copied().filter(|name| *name != "unit").chain(["lang"]).collect()
+            }
+            _ => {
+                rest.push((parameter, value));
+                continue;
+            }
+        };
+        let allowed = allowed.into_iter().map(str::to_owned).collect();
+        wrong.push(WrongParameter { parameter, value, allowed });
+    }
+    let filter = match Filter::read(kind, rest.into_iter(), &snapshot.feeds) {
+        Ok(filter) if wrong.is_empty() => filter,
+        Ok(_) => return Err(wrong),
+        Err(more) => return Err(wrong.into_iter().chain(more).collect()),
+    };
+    let edition = edition(snapshot, kind, filter.providers());
+    let path = match kind {
+        Kind::Gold => "gold.atom",
+        Kind::Fx => "fx.atom",
+        Kind::Deposit => "deposits.atom",
+    };
+    Ok(Wanted::Derived {
+        key: Key {
+            path,
+            version: edition.map_or(0, |edition| edition.version),
+            query: format!("{}{}", lang.as_str(), filter.key()),
+        },
+        policy: edition.map_or(CachePolicy::Program, |edition| edition.policy),
+        recipe: Recipe::Atom(kind, filter, lang),
     })
 }
 
@@ -546,6 +603,28 @@ impl Site {
         Problem::not_acceptable(&request.uri, &detail).into_response()
     }
 
+    fn atom(&self, snapshot: &Snapshot, kind: Kind, filter: &Filter, lang: Lang) -> Option<Encoded> {
+        let told = self.live.recent(kind);
+        let quote = |frame: &Arc<Frame>| {
+            let mut event: serde_json::Value = serde_json::from_str(frame.data()).ok()?;
+            event.get_mut("quote").map(serde_json::Value::take)
+        };
+        let told: Vec<serde_json::Value> = told.iter().filter_map(quote).collect();
+        let edition = edition(snapshot, kind, filter.providers())?;
+        let sheet = atom::Sheet {
+            kind,
+            feeds: &snapshot.feeds,
+            told: &told,
+            filter,
+            lang,
+            recorded: snapshot.recorded,
+            generated_at: edition.generated_at,
+            public: &self.public_url,
+        };
+        let written = sheet.write().inspect_err(|error| tracing::error!(%error, "a feed cannot be written"));
+        Some(data("application/atom+xml; charset=utf-8", written.ok()?))
+    }
+
     fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
         match recipe {
             Recipe::List(kind, filter) => {
@@ -556,6 +635,7 @@ impl Site {
                 Some(document::past(*scope, &snapshot.feeds, snapshot.recorded, filter, snapshot.at))
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
+            Recipe::Atom(kind, filter, lang) => self.atom(snapshot, *kind, filter, *lang),
             Recipe::Widget(form, options) => self.widget(snapshot, *form, options),
             Recipe::Gallery(choice) => self.gallery(snapshot, choice),
             Recipe::Convert(conversion) => converted(conversion, snapshot),

@@ -34,6 +34,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("audit", &["#at", "via", "action", "target", "before", "after", "outcome"]),
     ("backfill", &["feed", "source", "day", "outcome", "#asked_at"]),
     ("backfill_wait", &["feed", "source", "#until"]),
+    ("event", &["#seq", "#at", "what", "feed", "subject", "data"]),
     ("series", &["id", "feed"]),
     ("figure", &["id", "source", "feed"]),
     ("watched", &["feed", "source", "#day", "seconds"]),

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Act, Attempt, Kept, Published, Store, StoreError,
     audit::keep_act,
+    events::keep_events,
     held::keep_held,
     history::keep_series,
     inspect::{is_damage, primary_code},
@@ -23,7 +24,7 @@ use super::{
     sql::{Base, Tx, begin_on},
     stood::{Remark, keep_name, keep_remarks},
 };
-use crate::judge::hold::Held;
+use crate::{events::Numbered, judge::hold::Held};
 
 /// A disk that fails is tried again after this, doubled up to the longest.
 const AGAIN_FROM: Duration = Duration::from_secs(1);
@@ -57,7 +58,7 @@ pub struct Answer {
 enum Write {
     /// With what the changes in it do not say.
     Answer(Box<Answer>, Vec<Remark>),
-    Publish(Vec<(String, Published)>),
+    Publish(Vec<(String, Published)>, Vec<Numbered>),
     Act(Box<Act>),
 }
 
@@ -109,17 +110,19 @@ impl Queue {
                     None => writes.push_back(Write::Answer(new, more)),
                 }
             }
-            Write::Publish(new) => {
+            Write::Publish(new, happened) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
-                    Write::Publish(old) => Some(old),
+                    Write::Publish(old, events) => Some((old, events)),
                     Write::Answer(..) | Write::Act(_) => None,
                 });
                 match own {
-                    Some(old) => {
+                    Some((old, events)) => {
                         old.retain(|(name, _)| !new.iter().any(|(known, _)| known == name));
                         old.extend(new);
+                        events.extend(happened);
+                        events.drain(..events.len().saturating_sub(MOST_WAITING));
                     }
-                    None => writes.push_back(Write::Publish(new)),
+                    None => writes.push_back(Write::Publish(new, happened)),
                 }
             }
             act @ Write::Act(_) => writes.push_back(act),
@@ -163,7 +166,12 @@ impl Store {
 
     /// Takes a publish for writing; [`Store::flush`] writes it.
     pub fn push_published(&self, documents: Vec<(String, Published)>) {
-        self.queue.push(Write::Publish(documents));
+        self.push_publish(documents, Vec::new());
+    }
+
+    /// The same with what happened between it and the one before.
+    pub fn push_publish(&self, documents: Vec<(String, Published)>, events: Vec<Numbered>) {
+        self.queue.push(Write::Publish(documents, events));
     }
 
     /// Takes an act of the operator's for writing; [`Store::flush`] writes it.
@@ -244,7 +252,7 @@ impl Store {
 
     /// Writes what was published, without a queue.
     pub(super) async fn publish_now(&self, documents: Vec<(String, Published)>) -> Result<(), sqlx::Error> {
-        self.write_one(&Write::Publish(documents)).await
+        self.write_one(&Write::Publish(documents, Vec::new())).await
     }
 
     /// Forgets what waits and is not the operator's.
@@ -275,7 +283,7 @@ pub(super) async fn publish(
     pool: &SqlitePool,
     documents: Vec<(String, Published)>,
 ) -> Result<(), sqlx::Error> {
-    written(&Base::Sqlite(pool.clone()), None, &Write::Publish(documents)).await
+    written(&Base::Sqlite(pool.clone()), None, &Write::Publish(documents, Vec::new())).await
 }
 
 /// One write, in one transaction.
@@ -308,7 +316,7 @@ impl Write {
     async fn put(&self, transaction: &mut Tx<'_>) -> Result<(), sqlx::Error> {
         match self {
             Self::Answer(answer, remarks) => keep_answer(transaction, answer, remarks).await,
-            Self::Publish(documents) => keep_documents(transaction, documents).await,
+            Self::Publish(documents, events) => keep_documents(transaction, documents, events).await,
             Self::Act(act) => keep_act(transaction, act).await,
         }
     }
@@ -317,7 +325,7 @@ impl Write {
     fn changes(&self) -> impl Iterator<Item = Timestamp> {
         let quotes = match self {
             Self::Answer(answer, _) => answer.quotes.as_slice(),
-            Self::Publish(_) | Self::Act(_) => &[],
+            Self::Publish(..) | Self::Act(_) => &[],
         };
         quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at)
     }
@@ -432,6 +440,7 @@ async fn keep_quote(
 pub(super) async fn keep_documents(
     transaction: &mut Tx<'_>,
     documents: &[(String, Published)],
+    events: &[Numbered],
 ) -> Result<(), sqlx::Error> {
     for (name, published) in documents {
         let (version, at) = (published.version, published.generated_at.as_second());
@@ -447,5 +456,5 @@ pub(super) async fn keep_documents(
         ];
         transaction.execute(text, &values).await?;
     }
-    Ok(())
+    keep_events(transaction, events).await
 }

@@ -38,6 +38,7 @@ mod contract;
 mod corpus;
 mod damage;
 mod day;
+mod events;
 mod export;
 mod faults;
 mod fixtures;

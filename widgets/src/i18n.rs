@@ -268,7 +268,8 @@ pub fn heading(kind: Kind, lang: Lang) -> &'static str {
 }
 
 /// A gold product's name by this project's id. Short enough for one line of a 300 pixel column.
-pub(crate) fn product(id: &str, lang: Lang) -> String {
+#[must_use]
+pub fn product(id: &str, lang: Lang) -> String {
     let (plain, wholesale) = id.strip_suffix("-wholesale").map_or((id, false), |plain| (plain, true));
     let name = match (plain, lang) {
         ("sjc-bar", Lang::Vi) => "Vàng miếng SJC",

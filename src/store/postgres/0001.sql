@@ -130,6 +130,17 @@ CREATE TABLE series (
 );
 CREATE INDEX series_by_feed ON series (feed);
 
+-- What happened at a publish, for readers of /v1/events that come back.
+CREATE TABLE event (
+    seq BIGINT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    what TEXT NOT NULL,
+    feed TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX event_at ON event (at);
+
 -- Who fetches. Whoever takes over counts the epoch up; what is written under an earlier one is refused.
 CREATE TABLE lease (
     name TEXT PRIMARY KEY,
