@@ -26,6 +26,7 @@ use crate::{
     host::Sockets,
     http::{
         self, Site,
+        chart::Courses,
         serve::{Front, Listener, Shown},
     },
     judge::hold,
@@ -167,6 +168,7 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
+            Arc::new(Courses::new(Arc::clone(&store), renders.clone())),
             renders.clone(),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod api;
 pub mod cache;
+pub mod chart;
 mod console;
 pub mod derived;
 mod docs;
@@ -90,6 +91,8 @@ pub struct Site {
     pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// What charts draw.
+    pub courses: Arc<chart::Courses>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -112,6 +115,7 @@ impl Site {
         clock: Clock,
         config: &config::Config,
         metrics: Arc<Metrics>,
+        courses: Arc<chart::Courses>,
         tracker: TaskTracker,
     ) -> Self {
         Self {
@@ -124,6 +128,7 @@ impl Site {
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
             derived: Derived::new(tracker, Handle::current()),
+            courses,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -138,7 +143,8 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let courses = Arc::clone(&self.courses);
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), courses, tracker);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

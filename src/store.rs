@@ -3,6 +3,7 @@
 
 mod audit;
 mod backup;
+mod course;
 mod held;
 mod history;
 mod inspect;

@@ -1,6 +1,7 @@
 //! What a widget is asked to show: options read from a query, an element or a preset, in one canonical form.
 //! [`content`] decides which quote, which status and which time go into each cell and foot line.
 
+pub mod chart;
 pub mod content;
 
 use std::{collections::BTreeMap, str::FromStr};
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use providers::{Kind, WeightUnit};
 use widgets::{Look, UnknownValue, model};
 
+use self::chart::Asked;
 use crate::{
     config::Preset,
     filter::{Filter, MOST_ERRORS, WrongParameter},
@@ -33,6 +35,8 @@ pub struct Options {
     pub rows: Option<u16>,
     /// What it is to contain.
     pub filter: Filter,
+    /// Which course a chart shows.
+    pub chart: Asked,
     /// Under which name of the configuration.
     pub preset: Option<String>,
     /// The query that asks for just this: the same text however it was asked for.
@@ -47,6 +51,8 @@ pub const fn kinds(widget: model::Kind) -> &'static [Kind] {
         model::Kind::Fx => &[Kind::Fx],
         model::Kind::Deposits => &[Kind::Deposit],
         model::Kind::Panel | model::Kind::Ticker => &[Kind::Gold, Kind::Fx, Kind::Deposit],
+        // It shows one of them, by its id.
+        model::Kind::Chart => &[],
     }
 }
 
@@ -54,7 +60,7 @@ pub const fn kinds(widget: model::Kind) -> &'static [Kind] {
 pub fn preset_options() -> impl Iterator<Item = &'static str> {
     let filters = [Kind::Gold, Kind::Fx, Kind::Deposit];
     let filters = filters.into_iter().flat_map(|kind| crate::filter::parameters(kind).iter().copied());
-    LOOKS.iter().copied().filter(|name| *name != "preset").chain(filters)
+    LOOKS.iter().copied().filter(|name| *name != "preset").chain(filters).chain(chart::PARAMETERS)
 }
 
 impl Options {
@@ -66,6 +72,7 @@ impl Options {
             look: Look::default(),
             rows: None,
             filter: Filter::default(),
+            chart: Asked::default(),
             preset: None,
             query: String::new(),
         }
@@ -119,6 +126,10 @@ impl Options {
             own.set(parameter, value, houses);
             stated.push(parameter.as_str());
         }
+        let wrong = options.chart.wrong(&stated).filter(|_| kind == model::Kind::Chart);
+        if let Some(wrong) = wrong {
+            return Err(vec![wrong]);
+        }
         own.filter = own.filter.canonical();
         own.preset.clone_from(&options.preset);
         options.query = own.canonical(&stated);
@@ -151,6 +162,7 @@ impl Options {
             pairs.push(("unit", WeightUnit::Luong.as_str().to_owned(), false));
         }
         pairs.extend(filters.into_iter().map(|(name, value)| (name, value, true)));
+        pairs.extend(self.chart.pairs());
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value, differs) in pairs {
             if differs || (self.preset.is_some() && stated.contains(&name)) {
@@ -169,6 +181,11 @@ impl Options {
         houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Option<WrongParameter> {
         let value = value.trim();
+        let course = (self.kind == model::Kind::Chart).then(|| self.chart.set(parameter, value, houses)).flatten();
+        if let Some(outcome) = course {
+            let allowed = outcome.err()?;
+            return Some(WrongParameter { parameter: parameter.to_owned(), value: value.to_owned(), allowed });
+        }
         let look = &mut self.look;
         let outcome = match parameter {
             "theme" => put(value, &mut look.theme),
@@ -204,6 +221,22 @@ impl Options {
         };
         let allowed = outcome.err()?;
         Some(WrongParameter { parameter: parameter.to_owned(), value: value.to_owned(), allowed })
+    }
+
+    /// The query of the same chart over another range.
+    #[must_use]
+    pub fn of_range(&self, range: model::Range) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in url::form_urlencoded::parse(self.query.as_bytes()) {
+            if !matches!(&*name, "range" | "from" | "to") {
+                query.append_pair(&name, &value);
+            }
+        }
+        if range != model::Range::default() || self.preset.is_some() {
+            query.append_pair("range", range.as_str());
+        }
+        let query = query.finish();
+        if query.is_empty() { query } else { format!("?{query}") }
     }
 
     /// Whether it is the widget without options.

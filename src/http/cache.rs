@@ -31,6 +31,8 @@ pub enum CachePolicy {
         /// When the first of its figures expires of those that have not.
         expires_at: Option<Timestamp>,
     },
+    /// A range of days that are over: what was read of them stays.
+    Past,
     /// Changes only with the program and its configuration.
     Program,
     /// Changes with the program, at an address that stays: newcomers get the new one within minutes.
@@ -73,6 +75,7 @@ impl CachePolicy {
                 // Digits and letters: there is one.
                 .unwrap_or(HeaderValue::from_static("no-store"))
             }
+            Self::Past => HeaderValue::from_static("public, max-age=86400, stale-if-error=604800"),
             Self::Program => HeaderValue::from_static(
                 "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400",
             ),

@@ -20,6 +20,7 @@ use widgets::model;
 use super::{
     Peer, Problem, Site,
     cache::CachePolicy,
+    chart::NoCourse,
     data,
     derived::{Charge, Key, Missed, Render},
     encoded::{Encoded, NotAcceptable},
@@ -32,7 +33,10 @@ use crate::{
     convert::{Conversion, Refusal},
     document::{self, Document, Edition, shapes::QuoteJson},
     filter::{Filter, MOST_ERRORS, WrongParameter},
-    widget::Options,
+    widget::{
+        Options,
+        chart::{self, Asked, Course},
+    },
 };
 
 /// Read, and found among what is published or can be derived.
@@ -60,6 +64,16 @@ impl Recipe {
             Self::Widget(form, _) => form.is_picture(),
             Self::List(..) | Self::Csv(..) | Self::Gallery(_) => false,
         }
+    }
+
+    /// The chart whose course has to be read from the store.
+    fn chart(&self) -> Option<&Asked> {
+        let options = match self {
+            Self::Widget(_, options) => options,
+            Self::Gallery(choice) => choice.options(),
+            Self::List(..) | Self::Csv(..) | Self::Convert(_) => return None,
+        };
+        (options.kind == model::Kind::Chart).then_some(&options.chart)
     }
 
     /// Never counted: what a page shows without options is a fixed document, made when it is first asked for.
@@ -116,7 +130,7 @@ fn wanted(
     if let Some((form, kind)) = widget::at(path) {
         return Some(widget::read(site, snapshot, form, kind, query.unwrap_or_default()).map(
             |(form, options)| {
-                let behind = behind(snapshot, kind);
+                let behind = behind(snapshot, kind, &options.chart);
                 Wanted::Derived {
                     key: Key {
                         path: form.as_str(),
@@ -156,7 +170,14 @@ fn wanted(
 }
 
 /// When what a widget shows last changed.
-fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
+fn behind(snapshot: &Snapshot, widget: model::Kind, chart: &Asked) -> Option<Edition> {
+    if widget == model::Kind::Chart
+        && let Some(found) = chart::find(snapshot, chart)
+        && let Some(edition) = snapshot.editions.get(found.feed.state.feed.id)
+    {
+        let closed = chart.is_closed(chart::end(snapshot, chart));
+        return Some(Edition { policy: if closed { CachePolicy::Past } else { edition.policy }, ..*edition });
+    }
     let name = match *crate::widget::kinds(widget) {
         [kind] => name_of(kind),
         _ => "board",
@@ -263,13 +284,38 @@ impl Site {
                 return response;
             }
         }
+        let mut left = None;
+        let course = match recipe.chart() {
+            None => None,
+            Some(asked) => {
+                // Rows are read for those who pay for them, whatever comes of it.
+                if !recipe.is_fixed() {
+                    match charge() {
+                        Ok(paid) => left = paid,
+                        Err(exhausted) => return self.exhausted(&parts.uri, exhausted),
+                    }
+                }
+                match self.courses.of(&snapshot, asked, key.version).await {
+                    Ok(course) => course,
+                    Err(NoCourse::Unknown(wrong)) => {
+                        return Problem::parameters(&parts.uri, vec![wrong]).into_response();
+                    }
+                    Err(NoCourse::Busy) => {
+                        let detail = "the history could not be read in time";
+                        return Problem::unavailable(&parts.uri, detail, 2).into_response();
+                    }
+                }
+            }
+        };
         let render: Render = {
             let (site, snapshot, recipe) = (Arc::clone(self), Arc::clone(&snapshot), recipe.clone());
-            Arc::new(move || site.render(&snapshot, &recipe))
+            Arc::new(move || site.render(&snapshot, &recipe, course.as_deref()))
         };
         let free: Charge = Arc::new(|| Ok(None));
         let pay = || charge().map_err(Missed::Exhausted);
-        let found = if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
+        let found = if recipe.chart().is_some() {
+            self.derived.get(key, free, render).await.map(|(encoded, _)| (encoded, left))
+        } else if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
             // The bytes may be the same although the document behind them changed, and a 304 is never counted.
             match self.derived.get(key, free, render).await {
                 Ok((encoded, _)) => {
@@ -297,17 +343,17 @@ impl Site {
                 }
                 response
             }
-            Err(Missed::Exhausted(exhausted)) => {
-                self.metrics.rate_limited();
-                Problem::too_many(&parts.uri, exhausted.retry_after)
-                    .with_headers(exhausted.left.headers())
-                    .into_response()
-            }
+            Err(Missed::Exhausted(exhausted)) => self.exhausted(&parts.uri, exhausted),
             Err(Missed::Busy) => {
                 Problem::unavailable(&parts.uri, "too much is being computed at once", 1).into_response()
             }
             Err(Missed::Failed) => Problem::internal(&parts.uri).into_response(),
         }
+    }
+
+    fn exhausted(&self, uri: &Uri, exhausted: limit::Exhausted) -> Response {
+        self.metrics.rate_limited();
+        Problem::too_many(uri, exhausted.retry_after).with_headers(exhausted.left.headers()).into_response()
     }
 
     /// 200, 304 or 406.
@@ -329,15 +375,15 @@ impl Site {
         Problem::not_acceptable(&request.uri, &detail).into_response()
     }
 
-    fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
+    fn render(&self, snapshot: &Snapshot, recipe: &Recipe, course: Option<&Course>) -> Option<Encoded> {
         match recipe {
             Recipe::List(kind, filter) => {
                 let edition = edition(snapshot, *kind, filter.providers())?;
                 Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, edition))
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
-            Recipe::Widget(form, options) => self.widget(snapshot, *form, options),
-            Recipe::Gallery(choice) => self.gallery(snapshot, choice),
+            Recipe::Widget(form, options) => self.widget(snapshot, *form, options, course),
+            Recipe::Gallery(choice) => self.gallery(snapshot, choice, course),
             Recipe::Convert(conversion) => converted(conversion, snapshot),
         }
     }
