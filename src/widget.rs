@@ -181,10 +181,15 @@ impl Options {
         houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Option<WrongParameter> {
         let value = value.trim();
-        let course = (self.kind == model::Kind::Chart).then(|| self.chart.set(parameter, value, houses)).flatten();
+        let course =
+            (self.kind == model::Kind::Chart).then(|| self.chart.set(parameter, value, houses)).flatten();
         if let Some(outcome) = course {
             let allowed = outcome.err()?;
-            return Some(WrongParameter { parameter: parameter.to_owned(), value: value.to_owned(), allowed });
+            return Some(WrongParameter {
+                parameter: parameter.to_owned(),
+                value: value.to_owned(),
+                allowed,
+            });
         }
         let look = &mut self.look;
         let outcome = match parameter {

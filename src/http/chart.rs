@@ -96,11 +96,7 @@ impl Courses {
         read.unwrap_or(Some(Err(NoCourse::Busy))).transpose()
     }
 
-    async fn turn(
-        &self,
-        found: &Found<'_>,
-        range: (Timestamp, Timestamp),
-    ) -> Result<Arc<Course>, NoCourse> {
+    async fn turn(&self, found: &Found<'_>, range: (Timestamp, Timestamp)) -> Result<Arc<Course>, NoCourse> {
         let _turn = self.turns.acquire().await.map_err(|_| NoCourse::Busy)?;
         let course = self.read(found, range).await.map_err(|error| {
             tracing::warn!(%error, series = found.id, "the history of a chart cannot be read");

@@ -90,11 +90,12 @@ pub(super) fn read(
         return Ok((form, Options::of(kind)));
     }
     let houses = |kind| crate::filter::houses(&snapshot.feeds, kind);
-    let options = Options::read(kind, pairs(query), &houses, &site.presets).and_then(|options| {
-        match options.chart.too_long(snapshot.at) {
-            Some(wrong) => Err(vec![wrong]),
-            None => Ok(options),
-        }
+    let options = Options::read(kind, pairs(query), &houses, &site.presets).and_then(|options| match options
+        .chart
+        .too_long(snapshot.at)
+    {
+        Some(wrong) => Err(vec![wrong]),
+        None => Ok(options),
     });
     let mut form = form;
     let mut wrong = Vec::new();
@@ -129,7 +130,12 @@ fn included(content_type: &'static str) -> Vec<(HeaderName, HeaderValue)> {
 
 impl Site {
     /// The widget's content.
-    fn laid(&self, snapshot: &Snapshot, options: &Options, course: Option<&Course>) -> widgets::model::Widget {
+    fn laid(
+        &self,
+        snapshot: &Snapshot,
+        options: &Options,
+        course: Option<&Course>,
+    ) -> widgets::model::Widget {
         match course {
             Some(_) => widget::chart::content(snapshot, options, course, &self.at("/")),
             None => widget::content::content(snapshot, options, &self.widgets, &self.at("/")),

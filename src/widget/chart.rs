@@ -6,8 +6,8 @@ use providers::{Kind, Quote, VIETNAM, WeightUnit, convert_weight};
 use rust_decimal::Decimal;
 use widgets::{
     model::{
-        self, Chart, Choice, Content, Figure, Foot, FootState, GoldUnit, Period, Point, Product, Range, Stretch,
-        Subject, When, Widget,
+        self, Chart, Choice, Content, Figure, Foot, FootState, GoldUnit, Period, Point, Product, Range,
+        Stretch, Subject, When, Widget,
     },
     reduce,
 };
@@ -30,7 +30,7 @@ const SETTLED: i64 = 300;
 /// No key of a quote is longer.
 const LONGEST_KEY: usize = 48;
 /// Parts of the range of which four to six points each are drawn.
-const PARTS: i64 = 60;
+const PARTS: i64 = 50;
 
 /// Parameters of a chart, beside those of every widget.
 pub const PARAMETERS: [&str; 4] = ["series", "range", "from", "to"];
@@ -102,7 +102,10 @@ impl Asked {
     ) -> Option<Result<(), Vec<String>>> {
         let edge = || {
             Edge::read(value).ok_or_else(|| {
-                vec!["a day such as 2026-09-30".to_owned(), "an instant such as 2026-09-30T10:00:00+07:00".to_owned()]
+                vec![
+                    "a day such as 2026-09-30".to_owned(),
+                    "an instant such as 2026-09-30T10:00:00+07:00".to_owned(),
+                ]
             })
         };
         Some(match parameter {
@@ -143,7 +146,10 @@ impl Asked {
         Some(WrongParameter {
             parameter: "from".to_owned(),
             value: from.text(),
-            allowed: vec![format!("not before {}: {MOST_YEARS} years at most", VIETNAM.to_datetime(first).date())],
+            allowed: vec![format!(
+                "not before {}: {MOST_YEARS} years at most",
+                VIETNAM.to_datetime(first).date()
+            )],
         })
     }
 
@@ -167,7 +173,8 @@ impl Asked {
     /// From when to when, where the newest there is is of `end`.
     #[must_use]
     pub fn bounds(&self, end: Timestamp) -> (Timestamp, Timestamp) {
-        let before = |at: Timestamp| at.checked_sub((self.range.days() * 24).hours()).unwrap_or(Timestamp::MIN);
+        let before =
+            |at: Timestamp| at.checked_sub((self.range.days() * 24).hours()).unwrap_or(Timestamp::MIN);
         let to = self.to.map_or(end, Edge::end);
         let shown = to.min(end);
         let from = self.from.map_or_else(|| before(shown), Edge::start);
@@ -182,20 +189,17 @@ impl Asked {
 
 /// Whether a text can be the id of a series: `<feed>.<key>` of a feed that is read here.
 fn series(value: &str, houses: &dyn Fn(Kind) -> Vec<&'static str>) -> Result<(), Vec<String>> {
-    const KINDS: [(&str, Kind, &str); 3] = [
-        ("gold", Kind::Gold, "gold"),
-        ("fx", Kind::Fx, "fx"),
-        ("deposit", Kind::Deposit, "deposits"),
-    ];
+    const KINDS: [(&str, Kind, &str); 3] =
+        [("gold", Kind::Gold, "gold"), ("fx", Kind::Fx, "fx"), ("deposit", Kind::Deposit, "deposits")];
     let key = |key: &str| {
         (1..=LONGEST_KEY).contains(&key.len())
             && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
     };
     let mut parts = value.splitn(3, '.');
     let known = match (parts.next(), parts.next(), parts.next()) {
-        (Some(house), Some(kind), Some(rest)) => KINDS
-            .iter()
-            .any(|(name, of, _)| *name == kind && houses(*of).contains(&house) && key(rest)),
+        (Some(house), Some(kind), Some(rest)) => {
+            KINDS.iter().any(|(name, of, _)| *name == kind && houses(*of).contains(&house) && key(rest))
+        }
         _ => false,
     };
     if known {
@@ -222,9 +226,8 @@ pub struct Found<'a> {
 pub fn find<'a>(snapshot: &'a Snapshot, asked: &Asked) -> Option<Found<'a>> {
     let feeds = || snapshot.feeds.iter();
     if let Some(id) = &asked.series {
-        let feed = feeds().find(|feed| {
-            id.strip_prefix(feed.state.feed.id).is_some_and(|key| key.starts_with('.'))
-        })?;
+        let feed = feeds()
+            .find(|feed| id.strip_prefix(feed.state.feed.id).is_some_and(|key| key.starts_with('.')))?;
         let served = feed.quotes.iter().find(|served| served.kept.quote.id(feed.state.feed.id) == *id);
         return Some(Found { id: id.clone(), feed, served });
     }
@@ -236,13 +239,11 @@ pub fn find<'a>(snapshot: &'a Snapshot, asked: &Asked) -> Option<Found<'a>> {
     let house = feeds().find(|feed| feed.state.feed.id == HOUSE);
     let usual = house.and_then(|feed| Some(found(feed, feed.gold(PRODUCT, None)?)));
     let mut gold = feeds().filter(|feed| feed.state.feed.kind == Kind::Gold);
-    usual
-        .or_else(|| gold.clone().find_map(|feed| Some(found(feed, feed.quotes.first()?))))
-        .or_else(|| {
-            let feed = house.or_else(|| gold.next())?;
-            let product = feed.state.feed.required.first().copied().unwrap_or(PRODUCT);
-            Some(Found { id: format!("{}.{product}", feed.state.feed.id), feed, served: None })
-        })
+    usual.or_else(|| gold.clone().find_map(|feed| Some(found(feed, feed.quotes.first()?)))).or_else(|| {
+        let feed = house.or_else(|| gold.next())?;
+        let product = feed.state.feed.required.first().copied().unwrap_or(PRODUCT);
+        Some(Found { id: format!("{}.{product}", feed.state.feed.id), feed, served: None })
+    })
 }
 
 /// The newest instant that is known of a chart: when its feed's part of the board changed, or its price was confirmed.
@@ -287,19 +288,15 @@ impl Course {
     #[must_use]
     pub fn of(stretches: Vec<Stretch>, quote: Option<Quote>, range: (Timestamp, Timestamp)) -> Self {
         let periods = reduce::periods(&stretches, range);
-        let thin = |stretch: Stretch| Stretch { points: reduce::thin(stretch.points, range, PARTS), ..stretch };
+        let thin =
+            |stretch: Stretch| Stretch { points: reduce::thin(stretch.points, range, PARTS), ..stretch };
         Self { stretches: stretches.into_iter().map(thin).collect(), periods, quote }
     }
 }
 
 /// A chart; without a course it is the frame that it would stand in.
 #[must_use]
-pub fn content(
-    snapshot: &Snapshot,
-    options: &Options,
-    course: Option<&Course>,
-    home: &str,
-) -> Widget {
+pub fn content(snapshot: &Snapshot, options: &Options, course: Option<&Course>, home: &str) -> Widget {
     let asked = &options.chart;
     let end = end(snapshot, asked);
     let found = find(snapshot, asked);
@@ -466,9 +463,21 @@ mod tests {
         for good in ["doji.gold.sjc-bar", "doji.gold.sjc-bar.hcm", "bidv.fx.USD", "ocb.deposit.counter.12m"] {
             assert!(set(&[("series", good)]).is_ok(), "{good}");
         }
-        for bad in ["", "doji", "doji.gold", "doji.gold.", "acb.gold.bar", "bidv.gold.x", "doji.gold.<b>", "doji.gold.a b"] {
+        for bad in [
+            "",
+            "doji",
+            "doji.gold",
+            "doji.gold.",
+            "acb.gold.bar",
+            "bidv.gold.x",
+            "doji.gold.<b>",
+            "doji.gold.a b",
+        ] {
             let allowed = set(&[("series", bad)]).unwrap_err();
-            assert!(allowed.iter().any(|allowed| allowed == "doji.gold.…: an id of /v1/gold"), "{bad}: {allowed:?}");
+            assert!(
+                allowed.iter().any(|allowed| allowed == "doji.gold.…: an id of /v1/gold"),
+                "{bad}: {allowed:?}"
+            );
         }
     }
 
@@ -490,7 +499,9 @@ mod tests {
         );
         let (from, to) = bounds(&[("from", "2026-12-01"), ("to", "2026-12-31")]);
         assert_eq!((from, to), (at("2026-12-01T00:00"), at("2027-01-01T00:00")), "what is to come");
-        for wrong in ["", "yesterday", "2026-13-01", "2026-9-1", "1999-01-01", "2026-09-30T25:00:00Z", "99999-01-01"] {
+        for wrong in
+            ["", "yesterday", "2026-13-01", "2026-9-1", "1999-01-01", "2026-09-30T25:00:00Z", "99999-01-01"]
+        {
             assert!(set(&[("from", wrong)]).is_err(), "{wrong}");
         }
     }

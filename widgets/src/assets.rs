@@ -19,11 +19,7 @@ const LATE: &str = include_str!("../assets/late.js");
 
 /// Style of pages of tables, of the tape, and of the chart.
 static PAGES: LazyLock<[Asset; 3]> = LazyLock::new(|| {
-    [
-        Asset::style(&[BASE, PAGE]),
-        Asset::style(&[BASE, TICKER, PAGE]),
-        Asset::style(&[BASE, CHART, PAGE]),
-    ]
+    [Asset::style(&[BASE, PAGE]), Asset::style(&[BASE, TICKER, PAGE]), Asset::style(&[BASE, CHART, PAGE])]
 });
 
 /// Script of pages: tells the frame's owner the height, and marks what has grown old.

@@ -271,7 +271,9 @@ fn band(course: &[Stretch], scale: &Scale, (width, height): (i64, i64)) -> Strin
     let mut path = String::new();
     let both = |point: &Point| Some((scale.y(point.sell?, height), scale.y(point.buy?, height)));
     for run in runs(course, scale, width, both) {
-        let (Some((x, (y, _))), Some((_, (_, back)))) = (run.steps.first(), run.steps.last()) else { continue };
+        let (Some((x, (y, _))), Some((_, (_, back)))) = (run.steps.first(), run.steps.last()) else {
+            continue;
+        };
         if run.until == *x {
             continue;
         }
@@ -296,8 +298,10 @@ fn band(course: &[Stretch], scale: &Scale, (width, height): (i64, i64)) -> Strin
 fn up(low: Decimal, high: Decimal) -> Option<(Vec<Decimal>, Decimal)> {
     let range = high.checked_sub(low)?;
     // What never moved is shown within a hundredth of itself.
-    let least = if range.is_zero() { (low.abs() / Decimal::ONE_HUNDRED).max(dec!(0.01)) } else { range / dec!(5) };
-    let powers = std::iter::successors(Some(dec!(0.000001)), |power: &Decimal| power.checked_mul(Decimal::TEN));
+    let least =
+        if range.is_zero() { (low.abs() / Decimal::ONE_HUNDRED).max(dec!(0.01)) } else { range / dec!(5) };
+    let powers =
+        std::iter::successors(Some(dec!(0.000001)), |power: &Decimal| power.checked_mul(Decimal::TEN));
     let steps = powers.flat_map(|power| ROUND.iter().filter_map(move |of| of.checked_mul(power)));
     for step in steps.filter(|step| *step >= least) {
         let count = |price: Decimal, strategy| -> Option<Decimal> {
@@ -396,7 +400,11 @@ fn across(from: Timestamp, to: Timestamp) -> Vec<(Timestamp, String)> {
     let useful = |ticks: &Vec<DateTime>| (LEAST_TICKS..=MOST_TICKS).contains(&ticks.len());
     let found = EVERY.iter().rev().map(|every| (*every, every.ticks(local(from), local(to))));
     let Some((every, ticks)) = found.into_iter().find(|(_, ticks)| useful(ticks)) else {
-        return if to > from { vec![(from, format::clock(from)), (to, format::clock(to))] } else { Vec::new() };
+        return if to > from {
+            vec![(from, format::clock(from)), (to, format::clock(to))]
+        } else {
+            Vec::new()
+        };
     };
     ticks
         .into_iter()
@@ -508,7 +516,8 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
         // The first of the highest, as a reader would find it.
         let highest = priced().reduce(|best, next| if next.0 > best.0 { next } else { best });
         let lowest = priced().reduce(|best, next| if next.0 < best.0 { next } else { best });
-        let _ = write!(text, " {name}: {}{}, {}{}, {by}", told.starts, figure(first), told.ends, figure(last));
+        let _ =
+            write!(text, " {name}: {}{}, {}{}, {by}", told.starts, figure(first), told.ends, figure(last));
         for (word, found) in [(told.highest, highest), (told.lowest, lowest)] {
             if let Some((value, at)) = found {
                 let _ = write!(text, "; {word}{}{}{}", figure(value), told.dated, day(at));
@@ -551,9 +560,9 @@ mod tests {
     #[test]
     fn instants_on_the_axis_are_round_and_few() {
         for (from, to, wanted) in [
-            ("2026-09-23T10:00", "2026-09-30T10:00", vec!["24/09", "26/09", "28/09", "30/09"]),
+            ("2026-09-23T10:00", "2026-09-30T10:00", vec!["25/09", "27/09", "29/09"]),
             ("2026-08-31T10:00", "2026-09-30T10:00", vec!["07/09", "14/09", "21/09", "28/09"]),
-            ("2026-07-02T10:00", "2026-09-30T10:00", vec!["20/07", "10/08", "31/08", "21/09"]),
+            ("2026-07-02T10:00", "2026-09-30T10:00", vec!["06/07", "27/07", "17/08", "07/09", "28/09"]),
             ("2025-09-30T10:00", "2026-09-30T10:00", vec!["01/10", "01/01", "01/04", "01/07"]),
             ("2024-02-10T10:00", "2026-09-30T10:00", vec!["07/2024", "2025", "07/2025", "2026", "07/2026"]),
             ("2021-09-30T10:00", "2026-09-30T10:00", vec!["2022", "2023", "2024", "2025", "2026"]),
@@ -569,8 +578,8 @@ mod tests {
         for (low, high, wanted) in [
             (dec!(139.2), dec!(149.1), dec!(5)),
             (dec!(142.5), dec!(142.5), dec!(2)),
-            (dec!(25870), dec!(26260), dec!(100)),
-            (dec!(5.9), dec!(6.7), dec!(0.2)),
+            (dec!(25870), dec!(26260), dec!(200)),
+            (dec!(5.9), dec!(6.7), dec!(0.25)),
             (dec!(0), dec!(0), dec!(0.01)),
             (dec!(0.0001), dec!(900000000), dec!(250000000)),
         ] {

@@ -72,7 +72,14 @@ pub fn height(widget: &Widget, look: &Look, width: Width) -> u32 {
         let ranges = if chart.choices.is_empty() { 0 } else { 34 };
         let table = if look.compact { 0 } else { 36 };
         let column = column(width, true, false);
-        return height + 2 + 32 + 54 + plot + ranges + foot(chart.foot.len(), width, column, transparent) + table;
+        return height
+            + 2
+            + 32
+            + 54
+            + plot
+            + ranges
+            + foot(chart.foot.len(), width, column, transparent)
+            + table;
     }
     let sections: Vec<u32> = view
         .sections

@@ -505,8 +505,7 @@ pub enum Kind {
 
 impl Kind {
     /// In the order of the gallery.
-    pub const ALL: [Self; 6] =
-        [Self::Panel, Self::Gold, Self::Fx, Self::Deposits, Self::Ticker, Self::Chart];
+    pub const ALL: [Self; 6] = [Self::Panel, Self::Gold, Self::Fx, Self::Deposits, Self::Ticker, Self::Chart];
 
     /// As it stands in addresses, attributes and presets.
     #[must_use]

@@ -167,7 +167,8 @@ mod tests {
     fn a_long_range_is_told_by_weeks_and_by_months() {
         let year: Vec<Point> = vec![point("01T09:00", dec!(142))];
         let course = |until: &str| [Stretch { points: year.clone(), until: until.parse().unwrap() }];
-        let (from, quarter, long) = (at("01T00:00"), "2026-11-30T00:00:00+07:00", "2027-08-31T00:00:00+07:00");
+        let (from, quarter, long) =
+            (at("01T00:00"), "2026-11-30T00:00:00+07:00", "2027-08-31T00:00:00+07:00");
         let weeks = periods(&course(quarter), (from, quarter.parse().unwrap()));
         assert_eq!((weeks.len(), weeks[0].from.day(), weeks[1].from.day()), (13, 1, 7), "Mondays");
         let months = periods(&course(long), (from, long.parse().unwrap()));

@@ -10,9 +10,9 @@ use crate::{
     format,
     i18n::{self, Words, words},
     model::{
-        Channel, Chart, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxTable,
-        GoldColumn, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Period, Product, Status, Tape, TapeItem,
-        TapeWhat, Term, When, Widget,
+        Channel, Chart, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow,
+        FxTable, GoldColumn, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Period, Product, Status, Tape,
+        TapeItem, TapeWhat, Term, When, Widget,
     },
     options::{Lang, Look},
     reduce,

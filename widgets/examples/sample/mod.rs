@@ -3,9 +3,9 @@
 use jiff::{Timestamp, civil::date};
 use rust_decimal::{Decimal, dec};
 use widgets::model::{
-    Channel, Chart, Choice, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxRow, FxTable,
-    GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Point, Product, Range, Status,
-    Stretch, Subject, Tape, TapeItem, TapeWhat, Term, When, Widget,
+    Channel, Chart, Choice, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow,
+    FxRow, FxTable, GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Point,
+    Product, Range, Status, Stretch, Subject, Tape, TapeItem, TapeWhat, Term, When, Widget,
 };
 use widgets::reduce::periods;
 

@@ -112,12 +112,8 @@ impl Drawing<'_> {
         let line = self.ink.line;
         for tick in &plot.up {
             let y = down(tick.place);
-            let _ = write!(
-                self.out,
-                r#"<path stroke="{line}" d="M{} {y}.5H{}"/>"#,
-                Tenths(left),
-                Tenths(right)
-            );
+            let _ =
+                write!(self.out, r#"<path stroke="{line}" d="M{} {y}.5H{}"/>"#, Tenths(left), Tenths(right));
             self.text(left - GAP, y + 4, Anchor::End, QUIET, muted, &tick.text);
         }
         let accent = self.ink.accent.clone();
