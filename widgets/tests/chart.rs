@@ -111,7 +111,7 @@ fn buying_and_selling_are_told_apart_without_colour() {
 /// Whether a text of a drawing stays inside it. Letters of these labels are at most about 0.62 of their size wide.
 fn is_inside(node: Node<'_, '_>, drawn: &Picture) -> bool {
     let number = |name: &str| node.attribute(name).and_then(|value| value.parse::<Decimal>().ok());
-    let text: String = node.descendants().filter_map(|node| node.text()).collect();
+    let text: String = node.descendants().filter(Node::is_text).filter_map(|node| node.text()).collect();
     let size = number("font-size").unwrap_or(dec!(14));
     let wide = Decimal::from(text.chars().count()) * size * dec!(0.62);
     let (x, y) = (number("x").unwrap(), number("y").unwrap());
