@@ -26,7 +26,7 @@ use super::{
 use crate::{
     board::Snapshot,
     filter::WrongParameter,
-    widget::{self, Options},
+    widget::{self, Options, chart::Course},
 };
 
 /// For how many seconds others may keep what oEmbed says: sizes change with the program.
@@ -90,7 +90,13 @@ pub(super) fn read(
         return Ok((form, Options::of(kind)));
     }
     let houses = |kind| crate::filter::houses(&snapshot.feeds, kind);
-    let options = Options::read(kind, pairs(query), &houses, &site.presets);
+    let options = Options::read(kind, pairs(query), &houses, &site.presets).and_then(|options| match options
+        .chart
+        .too_long(snapshot.at)
+    {
+        Some(wrong) => Err(vec![wrong]),
+        None => Ok(options),
+    });
     let mut form = form;
     let mut wrong = Vec::new();
     let is_picture = form.is_picture();
@@ -124,13 +130,27 @@ fn included(content_type: &'static str) -> Vec<(HeaderName, HeaderValue)> {
 
 impl Site {
     /// The widget's content.
-    fn laid(&self, snapshot: &Snapshot, options: &Options) -> widgets::model::Widget {
-        widget::content::content(snapshot, options, &self.widgets, &self.at("/"))
+    fn laid(
+        &self,
+        snapshot: &Snapshot,
+        options: &Options,
+        course: Option<&Course>,
+    ) -> widgets::model::Widget {
+        match course {
+            Some(_) => widget::chart::content(snapshot, options, course, &self.at("/")),
+            None => widget::content::content(snapshot, options, &self.widgets, &self.at("/")),
+        }
     }
 
-    /// One form of a widget.
-    pub(super) fn widget(&self, snapshot: &Snapshot, form: Form, options: &Options) -> Option<Encoded> {
-        let laid = self.laid(snapshot, options);
+    /// One form of a widget; a chart has its course.
+    pub(super) fn widget(
+        &self,
+        snapshot: &Snapshot,
+        form: Form,
+        options: &Options,
+        course: Option<&Course>,
+    ) -> Option<Encoded> {
+        let laid = self.laid(snapshot, options, course);
         let failed = |error: &dyn std::error::Error| tracing::error!(%error, "a widget could not be drawn");
         match form {
             Form::Page => {
@@ -187,12 +207,12 @@ impl Site {
 
     /// How high it is at a width.
     pub(super) fn height(&self, snapshot: &Snapshot, options: &Options, width: Width) -> u32 {
-        widgets::height(&self.laid(snapshot, options), &options.look, width)
+        widgets::height(&self.laid(snapshot, options, None), &options.look, width)
     }
 
     /// Size of its picture.
     pub(super) fn picture_size(&self, snapshot: &Snapshot, options: &Options) -> (u32, u32) {
-        let picture = widgets::picture(&self.laid(snapshot, options), &options.look);
+        let picture = widgets::picture(&self.laid(snapshot, options, None), &options.look);
         (picture.width, picture.height)
     }
 }

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { base, serve, withPage } from './lib.mjs';
 
 export const { BANGGIA } = process.env;
-export const KINDS = ['panel', 'gold', 'fx', 'deposits', 'ticker'];
+export const KINDS = ['panel', 'gold', 'fx', 'deposits', 'ticker', 'chart'];
 
 /** Waits until `check` gives something; only for what is outside the browser. */
 export async function until(check, what, seconds = 15) {

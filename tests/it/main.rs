@@ -30,6 +30,7 @@ mod bands;
 mod bank;
 mod calibration;
 mod canary;
+mod charts;
 mod cli;
 mod clock;
 mod commands;

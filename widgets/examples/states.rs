@@ -61,6 +61,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             write("untitled", &fresh, Look { lang, title: false, link: false, ..Look::default() })?;
             write("accent", &fresh, Look { lang, accent: Some("c00000".parse()?), ..Look::default() })?;
         }
+        for name in sample::COURSES {
+            let chart = sample::around(Content::Chart(Box::new(sample::course(name))));
+            for theme in [Theme::Auto, Theme::Light, Theme::Dark] {
+                write(name, &chart, Look { lang, theme, ..Look::default() })?;
+            }
+        }
         let moving = sample::widget(Kind::Ticker, "fresh");
         write("moving", &moving, Look { lang, motion: true, ..Look::default() })?;
         for count in 1..=6 {
