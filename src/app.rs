@@ -456,28 +456,27 @@ async fn first_board(
     let (clock_of_board, own) = (clock.clone(), Arc::clone(store));
     if store.is_shared() {
         let file = config.store.local_copy.as_deref();
-        let mut is_copy = false;
-        let publication = match store.publication(-1).await {
-            Ok(publication) => publication,
-            Err(error) => {
-                let kept = file.and_then(replica::kept);
-                let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
-                is_copy = true;
-                tracing::warn!(%error, kept = at, "the shared store is away; this machine's own copy is served");
-                kept
-            }
-        };
+        // One that was away a moment ago is not waited for once more.
+        let found = if store.is_away() { None } else { store.publication(-1).await.ok() };
+        let is_there = found.is_some();
+        let publication = found.unwrap_or_else(|| {
+            let kept = file.and_then(replica::kept);
+            let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
+            tracing::warn!(kept = at, "the shared store is away; this machine's own copy is served");
+            kept
+        });
         let states = board::shared_states(config, publication.as_ref(), false);
         let first = match publication {
             Some(publication) => publication,
             // Nothing is published yet; what was brought along from another store counts on.
             None => {
-                let documents = store.documents().await.unwrap_or_default();
+                let documents =
+                    if is_there { store.documents().await.unwrap_or_default() } else { Vec::new() };
                 let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
                 Publication { version, at: clock.now(), documents, feeds: Vec::new() }
             }
         };
-        let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
+        let board = Board::start_shared(clock_of_board, own, first, !is_there, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }
     let states = match load_states(config, store, clock, recorded).await {

@@ -31,6 +31,8 @@ use crate::clock::day;
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("postgres/0001.sql")];
 /// Readers of history, the writer, and who follows.
 const CONNECTIONS: u32 = 6;
+/// So long a start waits for the store; serving does not wait for it.
+const FIRST: Duration = Duration::from_millis(800);
 /// So long a connection is waited for.
 const ACQUIRE: Duration = Duration::from_secs(1);
 /// On which replicas are told that there is something new.
@@ -100,7 +102,10 @@ fn is_read_only(error: &sqlx::Error) -> bool {
 
 /// Whether the server is there and refuses us, which waiting does not mend.
 fn is_refusal(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_))
+    // What TLS has against a certificate comes as an answer that cannot be read.
+    let no_tls = matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData);
+    no_tls
+        || matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_))
         || code(error).is_some_and(|code| code.starts_with("28") || code.starts_with("3D") || code == "42501")
 }
 
@@ -229,13 +234,17 @@ impl Store {
             options,
         };
         let store = Self::of(Base::Postgres(pool(&cluster.options)), None, None, Some(cluster));
-        match store.prepare().await {
+        let prepared = tokio::time::timeout(FIRST, store.prepare()).await;
+        match prepared.unwrap_or(Err(StoreError::Database(sqlx::Error::PoolTimedOut))) {
             Ok(()) => Ok(store),
             Err(StoreError::Database(error)) if is_refusal(&error) => {
                 Err(StoreError::Unusable(name, error.to_string()))
             }
             Err(StoreError::Database(error)) => {
                 tracing::warn!(%error, "the store {name} is away; serving goes on without it until it comes");
+                if let Some(cluster) = &store.cluster {
+                    cluster.answers.store(false, Ordering::Relaxed);
+                }
                 Ok(store)
             }
             Err(error) => Err(error),
@@ -377,6 +386,12 @@ impl Store {
         self.cluster.as_ref().is_none_or(|cluster| {
             cluster.epoch.load(Ordering::Acquire) > 0 || !cluster.answers.load(Ordering::Relaxed)
         })
+    }
+
+    /// Whether it did not answer when somebody last looked.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| !cluster.answers.load(Ordering::Relaxed))
     }
 
     /// Notes whether the store answers.

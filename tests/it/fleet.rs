@@ -225,14 +225,19 @@ impl Fleet {
     pub fn new(bank: Bank, url: &str, size: usize, text: &str) -> Self {
         let folder = canary::tempdir().unwrap();
         let config = write_config(folder.path(), "banggia.toml", text);
-        let replicas = (0..size)
-            .map(|nth| {
-                std::fs::create_dir(folder.path().join(nth.to_string())).unwrap();
-                let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-                Replica { address, service: None, reader: None, frozen: false }
-            })
-            .collect();
-        Self { bank, url: url.to_owned(), folder, config, replicas, book: Arc::default() }
+        let url = url.to_owned();
+        Self { bank, url, folder, config, replicas: Vec::new(), book: Arc::default() }.followed_by(size)
+    }
+
+    /// With so many more, none of which is started.
+    #[must_use]
+    pub fn followed_by(mut self, more: usize) -> Self {
+        for _ in 0..more {
+            std::fs::create_dir(self.home(self.replicas.len())).unwrap();
+            let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+            self.replicas.push(Replica { address, service: None, reader: None, frozen: false });
+        }
+        self
     }
 
     /// Where a replica works.
@@ -382,7 +387,7 @@ impl Fleet {
             let log = service.log();
             let last = log.lines().filter(|line| !line.contains("TRACE") && !line.contains("DEBUG"));
             let last: Vec<_> = last.collect();
-            let last = last[last.len().saturating_sub(15)..].join("\n");
+            let last = last[last.len().saturating_sub(25)..].join("\n");
             text.push_str(&format!("--- replica {nth}\n{ready}\n{last}\n"));
         }
         text
