@@ -170,7 +170,9 @@ fn wanted(
         let Some(kind) = kind_of(name) else {
             // Only the moment could be asked for, and is read above.
             let moment = |mut wrong: Vec<WrongParameter>| {
-                wrong.iter_mut().for_each(|wrong| wrong.allowed.push(moment::AT.to_owned()));
+                for wrong in &mut wrong {
+                    wrong.allowed.push(moment::AT.to_owned());
+                }
                 wrong
             };
             return Some(no_parameters(query).map(|()| fixed()).map_err(moment));

@@ -19,7 +19,7 @@ use super::{
     Problem, Site,
     cache::CachePolicy,
     encoded::Encoded,
-    framed_by, never_framed,
+    framed_by, moment, never_framed,
     pages::{escape, page},
     wanted::pairs,
 };
@@ -320,6 +320,12 @@ pub(super) async fn oembed(State(site): State<Arc<Site>>, request: Request) -> R
     let options = match read(&site, &snapshot, Form::Page, kind, &query) {
         Ok((_, options)) => options,
         Err(wrong) => return Problem::parameters(&uri, wrong).into_response(),
+    };
+    // A page of a moment is embedded as one; its figures are not needed to say how large it is.
+    let options = match moment::split(&query, site.clock.now()) {
+        Ok(Some((at, _))) => options.at(at),
+        Ok(None) => options,
+        Err(wrong) => return Problem::parameters(&uri, vec![wrong]).into_response(),
     };
     let width = Width::new(widest.unwrap_or(Width::of(kind).pixels()).min(Width::of(kind).pixels()));
     // Narrower than a widget is laid out for, its lines break.

@@ -1,7 +1,7 @@
 //! What was kept at a moment of the past: of every figure of every source its value and times, as the worker had them
 //! then. Reads only, by index: what it costs depends on how many figures there are, not on how many years.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::{Timestamp, civil::Date};
 use providers::{AsOf, Quote, VIETNAM};
@@ -11,7 +11,7 @@ use super::{
     Kept, Store, StoreError,
     rows::{second, sum},
     sql::Row,
-    stood::{DAY, read_stood},
+    stood::{DAY, Stood, read_stood},
 };
 use crate::{
     board::{TREND_POINTS, trend_price},
@@ -64,9 +64,8 @@ impl Store {
             let (id, source, feed): (String, String, String) =
                 (row.try_get("id")?, row.try_get("source")?, row.try_get("feed")?);
             let of = (feed.clone(), source.clone());
-            if !watched.contains_key(&of) {
-                let last = self.watched_at(&feed, &source, until).await?;
-                watched.insert(of, last);
+            if let Entry::Vacant(place) = watched.entry(of) {
+                place.insert(self.watched_at(&feed, &source, until).await?);
             }
             figures.push((id, source, feed));
         }
@@ -228,10 +227,14 @@ fn own_value(
 ) -> Option<Kept> {
     let stood = stood.filter(|(from, _)| own.is_none_or(|own| *from >= own.at));
     let (from, mut kept, left) = match (stood, own) {
-        (Some((from, text)), _) => {
-            let (kept, left) = read_stood(&text)??;
-            (from, kept, left)
-        }
+        (Some((from, text)), _) => match read_stood(&text)? {
+            Stood::Kept(kept) => (from, *kept, None),
+            Stood::Left(kept) => {
+                let last = kept.checked_at;
+                (from, *kept, Some(last))
+            }
+            Stood::Gone => return None,
+        },
         (None, Some(own)) => {
             let since = second(own.at);
             let previous = before.filter(|before| !before.quote.same_figures(&own.quote));
