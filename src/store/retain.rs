@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use providers::{Quote, WeightUnit};
-use sqlx::Row as _;
+use sqlx::{Connection as _, Row as _};
 
-use super::{Change, Mark, Store, StoreError, is_change};
+use super::{Change, Mark, Store, StoreError, is_change, write::give_back};
 use crate::{
     clock::Clock,
     history::{Group, sides},
@@ -167,15 +167,24 @@ impl Store {
 
     /// In one transaction.
     async fn drop_rows(&self, id: &str, rows: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.pool().begin().await?;
-        for seq in rows {
-            sqlx::query("DELETE FROM change WHERE id = $1 AND seq = $2")
-                .bind(id)
-                .bind(seq)
-                .execute(&mut *transaction)
-                .await?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(transaction.commit().await?)
+        let mut connection = self.pool().acquire().await?;
+        let result = async {
+            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for seq in rows {
+                sqlx::query("DELETE FROM change WHERE id = $1 AND seq = $2")
+                    .bind(id)
+                    .bind(seq)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        }
+        .await;
+        give_back(connection, &result);
+        Ok(result?)
     }
 
     async fn thinned_until(&self) -> Result<Option<i64>, StoreError> {

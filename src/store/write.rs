@@ -259,7 +259,7 @@ async fn act_out(pool: &SqlitePool, act: &Act) -> Result<(), sqlx::Error> {
 
 /// A full disk makes SQLite end a transaction by itself, which sqlx does not notice: it counts that transaction for
 /// ever and begins no other. So a connection on which something failed is not used again.
-fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::Error>) {
+pub(super) fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::Error>) {
     if result.as_ref().is_err_and(|error| !is_hopeless(error)) {
         connection.close_on_drop();
     }
