@@ -22,7 +22,7 @@ use banggia::{
     history::{Group, Line, Manner, Range, Step, Walk},
     store::{Answer, Attempt, Kept, Nature, Store},
 };
-use jiff::{Timestamp, ToSpan as _, civil::Date};
+use jiff::{ToSpan as _, civil::Date};
 use providers::{AsOf, Kind, Quote, VIETNAM, WeightUnit};
 use rust_decimal::Decimal;
 use tokio::runtime::Runtime;
