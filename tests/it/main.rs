@@ -52,6 +52,7 @@ mod operator;
 mod persistence;
 mod replay;
 mod restart;
+mod scaling;
 mod selections;
 mod service;
 mod sidebyside;
