@@ -59,6 +59,7 @@ mod postgres;
 mod replay;
 mod replicas;
 mod restart;
+mod scaling;
 mod selections;
 mod service;
 mod sidebyside;
