@@ -239,6 +239,24 @@ async fn every_moment_of_troubled_days_is_told_again_as_it_was_served_across_a_r
     }
     assert_eq!(fx("2026-09-10T11:59:59+07:00").await["quotes"], serde_json::json!([]), "not read yet");
     house.app.stop().await;
+    // Days in which the changes would have said it all test nothing.
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("banggia.db"));
+    let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    for (what, rows) in [
+        ("rows that left the board", "SELECT count(*) FROM stood WHERE kept LIKE '%\"checked_at\":1%'"),
+        ("rows that came back", "SELECT count(*) FROM stood WHERE kept LIKE '%\"checked_at\":null%'"),
+    ] {
+        let count: i64 = sqlx::query_scalar(rows).fetch_one(&mut connection).await.unwrap();
+        println!("{what}: {count}");
+        assert!(count > 0, "{what}");
+    }
+    let size: i64 = sqlx::query_scalar("SELECT sum(length(seconds)) FROM watched")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    let changes: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM change").fetch_one(&mut connection).await.unwrap();
+    println!("{changes} changes; {size} bytes of checks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
