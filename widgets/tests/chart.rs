@@ -161,7 +161,7 @@ proptest! {
         compact: bool,
     ) {
         let (from, to) = (Timestamp::from_second(1_780_000_000).unwrap(), Timestamp::from_second(end + longer).unwrap());
-        let thin = |stretch: Stretch| Stretch { points: reduce::thin(stretch.points, (from, to), 50), ..stretch };
+        let thin = |stretch: Stretch| Stretch { points: reduce::thin(&stretch.points, (from, to), 50), ..stretch };
         let periods = reduce::periods(&stretches, (from, to));
         let course = stretches.into_iter().map(thin).collect();
         let chart = Chart { subject, from, to, course, periods, ..course_of_a_month() };
