@@ -1,6 +1,8 @@
 //! Charts as a reader gets them: what they say in words, what they weigh, and that whatever was quoted is drawn inside its
 //! frame. `cargo insta review` shows what a change of looks changes.
 
+#![allow(clippy::unwrap_used, reason = "what tests share is a test too")]
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use resvg::usvg::roxmltree::{Document, Node};
