@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan as _};
 use moka::future::Cache;
 use providers::{Kind, Quote};
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -82,10 +82,11 @@ impl Courses {
         let (courses, snapshot, asked) = (Arc::clone(self), Arc::clone(snapshot), asked.clone());
         let task = async move {
             let found = chart::find(&snapshot, &asked)?;
-            let range = asked.bounds(chart::end(&snapshot, &asked));
+            let end = chart::end(&snapshot, &asked);
+            let range = asked.bounds(end);
             let (from, to) = (range.0.as_second(), range.1.as_second());
             let key = Key { id: found.id.clone(), from, to, version };
-            let kept = courses.kept.try_get_with(key, courses.turn(&found, range));
+            let kept = courses.kept.try_get_with(key, courses.turn(&found, range, end));
             Some(match tokio::time::timeout(PATIENCE, kept).await {
                 Ok(Ok(course)) => Ok(course),
                 Ok(Err(missed)) => Err(NoCourse::clone(&missed)),
@@ -96,9 +97,14 @@ impl Courses {
         read.unwrap_or(Some(Err(NoCourse::Busy))).transpose()
     }
 
-    async fn turn(&self, found: &Found<'_>, range: (Timestamp, Timestamp)) -> Result<Arc<Course>, NoCourse> {
+    async fn turn(
+        &self,
+        found: &Found<'_>,
+        range: (Timestamp, Timestamp),
+        end: Timestamp,
+    ) -> Result<Arc<Course>, NoCourse> {
         let _turn = self.turns.acquire().await.map_err(|_| NoCourse::Busy)?;
-        let course = self.read(found, range).await.map_err(|error| {
+        let course = self.read(found, range, end).await.map_err(|error| {
             tracing::warn!(%error, series = found.id, "the history of a chart cannot be read");
             NoCourse::Busy
         })?;
@@ -109,13 +115,20 @@ impl Courses {
         Ok(Arc::new(course))
     }
 
-    async fn read(&self, found: &Found<'_>, range: (Timestamp, Timestamp)) -> Result<Course, StoreError> {
+    async fn read(
+        &self,
+        found: &Found<'_>,
+        range: (Timestamp, Timestamp),
+        end: Timestamp,
+    ) -> Result<Course, StoreError> {
         let (from, to) = range;
+        // A range that is still open holds what came in its last second; one that is over ended before it.
+        let until = if to >= end { to.checked_add(1.second()).unwrap_or(to) } else { to };
         let mut known: Vec<Point> = Vec::new();
         let mut quote: Option<Quote> = None;
         let mut mark = Some(self.store.mark_before(&found.id, from).await?);
         while let Some(behind) = mark {
-            let page = self.store.page(&found.id, behind, to).await?;
+            let page = self.store.page(&found.id, behind, until).await?;
             mark = page.next;
             for change in page.changes {
                 let (buy, sell) = chart::prices(&change.quote);
@@ -123,7 +136,7 @@ impl Courses {
                 quote = Some(change.quote);
             }
             if known.len() > MANY {
-                known = reduce::thin(known, range, FINE);
+                known = reduce::thin(&known, range, FINE);
             }
         }
         let Some(last) = known.last().copied() else { return Ok(Course::default()) };
@@ -132,7 +145,7 @@ impl Courses {
         let after = match served.map(|served| served.kept.checked_at) {
             Some(checked) if checked >= last.at => Some((checked, true)),
             _ => {
-                let mark = self.store.mark_before(&found.id, to).await?;
+                let mark = self.store.mark_before(&found.id, until).await?;
                 let page = self.store.page(&found.id, mark, Timestamp::MAX).await?;
                 page.changes.iter().map(|change| change.at).find(|at| *at >= to).map(|at| (at, false))
             }
@@ -145,7 +158,7 @@ impl Courses {
                 gaps.insert(one.at, end);
             }
         }
-        let until = match after {
+        let known_until = match after {
             // It was confirmed run by run.
             Some((checked, true)) => checked.min(to),
             Some((next, false)) => match self.silence(found.feed, (last.at, next), &mut questions).await? {
@@ -154,7 +167,7 @@ impl Courses {
             },
             None => found.feed.state.rules.freshness(last.at).fresh_until.min(to),
         };
-        let mut stretches = chart::stretches(&known, until, &gaps);
+        let mut stretches = chart::stretches(&known, known_until, &gaps);
         // What was in force when the range begins is known from then on only.
         stretches.retain(|stretch| stretch.until >= from);
         for point in stretches.iter_mut().flat_map(|stretch| &mut stretch.points) {

@@ -289,7 +289,7 @@ impl Course {
     pub fn of(stretches: Vec<Stretch>, quote: Option<Quote>, range: (Timestamp, Timestamp)) -> Self {
         let periods = reduce::periods(&stretches, range);
         let thin =
-            |stretch: Stretch| Stretch { points: reduce::thin(stretch.points, range, PARTS), ..stretch };
+            |stretch: Stretch| Stretch { points: reduce::thin(&stretch.points, range, PARTS), ..stretch };
         Self { stretches: stretches.into_iter().map(thin).collect(), periods, quote }
     }
 }

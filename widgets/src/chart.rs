@@ -458,7 +458,7 @@ pub(crate) fn title(subject: &Subject, words: &'static Words, lang: Lang) -> Str
         }
         Subject::Deposit(term, channel) => {
             let term = match term {
-                Term::Demand => words.demand.to_lowercase(),
+                Term::Demand => words.demand.to_owned(),
                 Term::Days(days) => format!("{days} {}", words.days),
                 Term::Months(months) => format!("{months} {}", words.months),
             };
@@ -467,7 +467,7 @@ pub(crate) fn title(subject: &Subject, words: &'static Words, lang: Lang) -> Str
                 Some(Channel::Counter) => format!(", {}", words.chart.at_counter),
                 Some(Channel::Online) => format!(", {}", words.chart.online),
             };
-            format!("{}{term}{place}", words.chart.rate_of)
+            format!("{term}{place}")
         }
     }
 }
@@ -486,8 +486,10 @@ pub(crate) fn unit(subject: &Subject, words: &'static Words) -> &'static str {
 pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> String {
     let told = &words.chart;
     let day = |at: Timestamp| format::date(format::date_of(at), lang);
+    let single = matches!(chart.subject, Subject::Deposit(..));
     let mut text = format!(
-        "{}, {}, {}. {}{}{}{}.",
+        "{}{}, {}, {}. {}{}{}{}.",
+        if single { told.rate_of } else { "" },
         title(&chart.subject, words, lang),
         chart.house,
         unit(&chart.subject, words),
@@ -496,7 +498,6 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
         told.period.1,
         day(chart.to)
     );
-    let single = matches!(chart.subject, Subject::Deposit(..));
     let sides: [(&str, Side); 2] =
         [(if single { told.rate } else { told.selling }, SELL), (told.buying, BUY)];
     for (name, side) in sides {
@@ -504,7 +505,7 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
             let points = chart.course.iter().flat_map(|stretch| &stretch.points);
             points.filter_map(|point| Some((side(point)?, point.at)))
         };
-        let (Some((first, _)), Some((last, _))) = (priced().next(), priced().last()) else { continue };
+        let (Some((first, _)), Some((last, _))) = (priced().next(), priced().next_back()) else { continue };
         let figure = |value| figure(&chart.subject, value, lang);
         let moved = last.checked_sub(first).unwrap_or_default();
         let by = change(&chart.subject, moved, last, lang);

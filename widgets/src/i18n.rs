@@ -291,7 +291,7 @@ static EN: Words = Words {
         missing: "No figures: ",
         until: " to ",
         rate_of: "Deposit, ",
-        at_counter: "at the counter",
+        at_counter: "counter",
         online: "online",
         small_notes: "small notes",
     },

@@ -22,7 +22,7 @@ const WEEKLY: i64 = 100;
 /// Of each of `buckets` equal parts of the range: the first and the last point, and those with the lowest and the highest
 /// price of either side.
 #[must_use]
-pub fn thin(points: Vec<Point>, (from, to): (Timestamp, Timestamp), buckets: i64) -> Vec<Point> {
+pub fn thin(points: &[Point], (from, to): (Timestamp, Timestamp), buckets: i64) -> Vec<Point> {
     let span = (to.as_second() - from.as_second()).max(1);
     let bucket = |at: Timestamp| (at.as_second() - from.as_second()).saturating_mul(buckets) / span;
     let mut kept = Vec::new();
@@ -47,6 +47,14 @@ pub fn main_price(point: &Point) -> Option<Decimal> {
     point.sell.or(point.buy)
 }
 
+/// What a line of a table is of.
+#[derive(Clone, Copy)]
+enum Each {
+    Day,
+    Week,
+    Month,
+}
+
 /// Whether a range of so many days has a line a day.
 pub(crate) const fn is_daily(days: i64) -> bool {
     days <= DAILY
@@ -58,16 +66,23 @@ pub(crate) const fn is_daily(days: i64) -> bool {
 pub fn periods(course: &[Stretch], (from, to): (Timestamp, Timestamp)) -> Vec<Period> {
     let days = (to.as_second() - from.as_second()) / 86_400;
     let first_day = date_of(from);
-    let begin = |day: Date| match days {
-        ..=DAILY => day,
-        ..=WEEKLY => day.checked_sub(i64::from(day.weekday().since(Weekday::Monday)).days()).unwrap_or(day),
-        _ => day.first_of_month(),
+    let each = if is_daily(days) {
+        Each::Day
+    } else if days <= WEEKLY {
+        Each::Week
+    } else {
+        Each::Month
+    };
+    let begin = |day: Date| match each {
+        Each::Day => day,
+        Each::Week => day.checked_sub(i64::from(day.weekday().since(Weekday::Monday)).days()).unwrap_or(day),
+        Each::Month => day.first_of_month(),
     };
     let next = |day: Date| {
-        let later = match days {
-            ..=DAILY => day.checked_add(1.day()),
-            ..=WEEKLY => day.checked_add(7.days()),
-            _ => day.checked_add(1.month()),
+        let later = match each {
+            Each::Day => day.checked_add(1.day()),
+            Each::Week => day.checked_add(7.days()),
+            Each::Month => day.checked_add(1.month()),
         };
         later.ok()
     };
@@ -127,12 +142,12 @@ mod tests {
                 point(&format!("01T10:{minute:02}"), price)
             })
             .collect();
-        let kept = thin(points.clone(), range, 4);
+        let kept = thin(&points, range, 4);
         let minutes: Vec<Timestamp> = kept.iter().map(|point| point.at).collect();
         assert_eq!(minutes, [at("01T10:00"), at("01T10:17"), at("01T10:42"), at("01T10:59")]);
-        assert_eq!(thin(kept.clone(), range, 4), kept, "twice is once");
-        assert_eq!(thin(points.clone(), range, 1_000_000), points, "fine parts keep all");
-        assert!(thin(Vec::new(), range, 4).is_empty());
+        assert_eq!(thin(&kept, range, 4), kept, "twice is once");
+        assert_eq!(thin(&points, range, 1_000_000), points, "fine parts keep all");
+        assert!(thin(&[], range, 4).is_empty());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Charts as a reader gets them: what they say in words, what they weigh, and that whatever was quoted is drawn inside its
 //! frame. `cargo insta review` shows what a change of looks changes.
 
+#![allow(clippy::unwrap_used, reason = "what tests share is a test too")]
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 use resvg::usvg::roxmltree::{Document, Node};
@@ -161,7 +163,7 @@ proptest! {
         compact: bool,
     ) {
         let (from, to) = (Timestamp::from_second(1_780_000_000).unwrap(), Timestamp::from_second(end + longer).unwrap());
-        let thin = |stretch: Stretch| Stretch { points: reduce::thin(stretch.points, (from, to), 50), ..stretch };
+        let thin = |stretch: Stretch| Stretch { points: reduce::thin(&stretch.points, (from, to), 50), ..stretch };
         let periods = reduce::periods(&stretches, (from, to));
         let course = stretches.into_iter().map(thin).collect();
         let chart = Chart { subject, from, to, course, periods, ..course_of_a_month() };

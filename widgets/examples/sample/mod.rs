@@ -368,7 +368,7 @@ pub(crate) fn course(name: &str) -> Chart {
                 point.buy = point.sell.map(|price| price - dec!(60));
             }
             chart.subject = Subject::Currency("USD".to_owned(), None);
-            chart.house = "Vietcombank".to_owned();
+            "Vietcombank".clone_into(&mut chart.house);
             chart.buy = Some(moved(dec!(25918), dec!(-12), 0));
             chart.sell = moved(dec!(25978), dec!(-12), 0);
             chart.foot = vec![vietcombank()];
@@ -378,7 +378,7 @@ pub(crate) fn course(name: &str) -> Chart {
             let rate = |at, rate| Point { at, buy: None, sell: Some(rate) };
             let points = vec![rate(from, dec!(5.9)), rate(at(9, 11, 6, 0), dec!(5.7))];
             chart.subject = Subject::Deposit(Term::Months(12), Some(Channel::Counter));
-            chart.house = "BIDV".to_owned();
+            "BIDV".clone_into(&mut chart.house);
             chart.buy = None;
             chart.sell = moved(dec!(5.7), dec!(-0.2), 0);
             chart.foot = vec![bidv_deposits()];

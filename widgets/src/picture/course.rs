@@ -103,7 +103,7 @@ impl Drawing<'_> {
         let Some(plot) = &chart.plot else {
             let text = self.words.chart.empty;
             let x = (self.left + self.right - FIGURE.width(text)) / 2;
-            self.text(x, top + (height + DATES) / 2, Anchor::Start, FIGURE, muted, text);
+            self.text(x, top + i32::midpoint(height, DATES), Anchor::Start, FIGURE, muted, text);
             return;
         };
         let (left, right) = (self.left + labels(Some(plot)), self.right - NAMES);
