@@ -731,8 +731,7 @@ impl Board {
         let snapshot =
             Arc::new(Snapshot { documents, feeds, editions, recorded, version, at: now, reference });
         // Whatever happens changes a document.
-        let happened =
-            if is_news || self.follower.is_none() { self.happened(&snapshot) } else { Vec::new() };
+        let happened = if is_news || self.follower.is_none() { self.happened(&snapshot) } else { Vec::new() };
         if is_news {
             self.version = version;
             self.published.extend(changed.iter().cloned());

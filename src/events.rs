@@ -11,7 +11,10 @@ use serde::Serialize;
 use crate::{
     board::{Served, ServedFeed, Snapshot, Standing, Status},
     clock::rfc3339,
-    document::{self, shapes::{FeedDetail, HeldJson, QuoteJson}},
+    document::{
+        self,
+        shapes::{FeedDetail, HeldJson, QuoteJson},
+    },
     judge::hold::Held,
 };
 
@@ -159,7 +162,10 @@ pub fn numbered(version: i64, at: Timestamp, events: &[Event]) -> Vec<Numbered> 
     let first = version.saturating_mul(OF_ONE_PUBLISH);
     let numbers = (0..OF_ONE_PUBLISH).map(|n| first.saturating_add(n));
     if events.len() > numbers.clone().count() {
-        tracing::error!(events = events.len(), "one publish has more events than numbers; the last are not told");
+        tracing::error!(
+            events = events.len(),
+            "one publish has more events than numbers; the last are not told"
+        );
     }
     numbers
         .zip(events)

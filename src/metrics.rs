@@ -364,7 +364,12 @@ impl Collector for Streams {
         sent.encode(encoder.encode_descriptor("event_deliveries", help, None, sent.metric_type())?)?;
         let dropped = ConstCounter::new(tally.dropped.load(Ordering::Relaxed));
         let help = "Streams that were ended because their reader was too slow";
-        dropped.encode(encoder.encode_descriptor("event_readers_dropped", help, None, dropped.metric_type())?)
+        dropped.encode(encoder.encode_descriptor(
+            "event_readers_dropped",
+            help,
+            None,
+            dropped.metric_type(),
+        )?)
     }
 }
 

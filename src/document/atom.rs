@@ -98,8 +98,11 @@ impl Sheet<'_> {
             .write_inner_content(|xml| {
                 element(xml, "title", &format!("Bảng Giá: {}", heading(self.kind, self.lang)))?;
                 if self.recorded {
-                    let recorded =
-                        say(self.lang, "Số liệu ghi lại, không phải của hôm nay", "Recorded figures, not today's");
+                    let recorded = say(
+                        self.lang,
+                        "Số liệu ghi lại, không phải của hôm nay",
+                        "Recorded figures, not today's",
+                    );
                     element(xml, "subtitle", recorded)?;
                 }
                 element(xml, "id", &address)?;
@@ -148,7 +151,9 @@ impl Sheet<'_> {
         let name = known.map_or(house, |known| known.name);
         let via = text(change.quote, "via").map(|via| format!(" ({via})")).unwrap_or_default();
         let summary = match self.lang {
-            Lang::Vi => format!("Lúc {}. Nguồn: {name}{via}. Giá tham khảo.", format::instant(change.at, self.lang)),
+            Lang::Vi => {
+                format!("Lúc {}. Nguồn: {name}{via}. Giá tham khảo.", format::instant(change.at, self.lang))
+            }
             Lang::En => {
                 format!("{}. Source: {name}{via}. For reference only.", format::instant(change.at, self.lang))
             }
@@ -186,7 +191,10 @@ impl Sheet<'_> {
                     figure(quote, field).map(|price| format!("{word} {}", format::number(price, 0, lang)))
                 };
                 let buy = side("buy", say(lang, "mua", "buy"));
-                (format!("{product}{place}"), buy.into_iter().chain(side("sell", say(lang, "bán", "sell"))).collect())
+                (
+                    format!("{product}{place}"),
+                    buy.into_iter().chain(side("sell", say(lang, "bán", "sell"))).collect(),
+                )
             }
             Kind::Fx => {
                 let variant = text(quote, "variant").map(|variant| format!(" {variant}")).unwrap_or_default();
@@ -206,8 +214,13 @@ impl Sheet<'_> {
                 let term = text(quote, "term").unwrap_or_default();
                 let number = term.trim_matches(|c: char| !c.is_ascii_digit());
                 let term = match term.chars().last() {
-                    Some('M') => format!("{number} {}", say(lang, "tháng", if number == "1" { "month" } else { "months" })),
-                    Some('D') => format!("{number} {}", say(lang, "ngày", if number == "1" { "day" } else { "days" })),
+                    Some('M') => format!(
+                        "{number} {}",
+                        say(lang, "tháng", if number == "1" { "month" } else { "months" })
+                    ),
+                    Some('D') => {
+                        format!("{number} {}", say(lang, "ngày", if number == "1" { "day" } else { "days" }))
+                    }
                     _ => say(lang, "Không kỳ hạn", "Demand").to_owned(),
                 };
                 let channel = match text(quote, "channel") {
@@ -215,8 +228,13 @@ impl Sheet<'_> {
                     Some("online") => say(lang, " trực tuyến", " online"),
                     _ => "",
                 };
-                let rate = figure(quote, "rate_percent")
-                    .map(|rate| format!("{} {}", format::number(rate, rate.normalize().scale().min(2), lang), say(lang, "%/năm", "% a year")));
+                let rate = figure(quote, "rate_percent").map(|rate| {
+                    format!(
+                        "{} {}",
+                        format::number(rate, rate.normalize().scale().min(2), lang),
+                        say(lang, "%/năm", "% a year")
+                    )
+                });
                 (format!("{term}{channel}"), rate.into_iter().collect())
             }
         };
@@ -225,8 +243,10 @@ impl Sheet<'_> {
 
     /// By how much the price moved that people look at first.
     fn moved(&self, quote: &Value) -> String {
-        let sides = ["change_sell", "change_buy", "change_buy_transfer", "change_buy_cash", "change_rate_percent"];
-        let change = sides.into_iter().filter_map(|field| figure(quote, field)).find(|change| !change.is_zero());
+        let sides =
+            ["change_sell", "change_buy", "change_buy_transfer", "change_buy_cash", "change_rate_percent"];
+        let change =
+            sides.into_iter().filter_map(|field| figure(quote, field)).find(|change| !change.is_zero());
         change.map_or_else(String::new, |change| {
             let arrow = if change.is_sign_negative() { '▼' } else { '▲' };
             let places = change.normalize().scale().min(2);

@@ -77,7 +77,9 @@ impl Asked {
             "kinds" => read_list(
                 value,
                 &mut self.kinds,
-                |name| KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, kind)| *kind),
+                |name| {
+                    KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, kind)| *kind)
+                },
                 || texts(&KINDS.map(|(name, _)| name)),
             ),
             "feeds" => {
@@ -93,7 +95,10 @@ impl Asked {
                 };
                 let allowed = || {
                     let feeds = known.join(", ");
-                    vec![format!("ids of quotes or feeds, which begin with one of {feeds}"), format!("{MOST_IDS} of them")]
+                    vec![
+                        format!("ids of quotes or feeds, which begin with one of {feeds}"),
+                        format!("{MOST_IDS} of them"),
+                    ]
                 };
                 read_list(value, &mut self.interest.ids, own, allowed)?;
                 if self.interest.ids.len() > MOST_IDS { Err(allowed()) } else { Ok(()) }

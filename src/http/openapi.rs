@@ -177,7 +177,8 @@ impl IntoParams for DepositParameters {
 
 /// Those of the list, in a language, without what its words leave no choice of.
 fn of_changes(list: Vec<Parameter>) -> Vec<Parameter> {
-    let lang = Query::one("lang", "Language of the titles.", choice(widgets::Lang::ALLOWED.iter().copied()), "en");
+    let lang =
+        Query::one("lang", "Language of the titles.", choice(widgets::Lang::ALLOWED.iter().copied()), "en");
     list.into_iter().filter(|parameter| parameter.name != "unit").chain([lang.build()]).collect()
 }
 
@@ -363,7 +364,8 @@ const EVENTS: &str = "/v1/events";
 /// A stream has no validators, and nothing of it is counted; instead there may be none, or no room for one more.
 fn stream(responses: &mut Value) {
     responses["200"]["description"] = "Events until the client goes, or for an hour.".into();
-    responses["200"]["headers"] = json!({ "Cache-Control": { "required": true, "schema": { "const": "no-store" } } });
+    responses["200"]["headers"] =
+        json!({ "Cache-Control": { "required": true, "schema": { "const": "no-store" } } });
     if let Some(example) = example(EVENTS) {
         responses["200"]["content"]["text/event-stream"]["example"] = example.into();
     }

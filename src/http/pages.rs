@@ -128,7 +128,8 @@ pub(super) fn index(site: &Site, request: Request) -> Response {
     }
     page(site, request, "index", CachePolicy::Program, || {
         let snapshot = site.snapshot.load();
-        let names = snapshot.documents.keys().copied().chain(["convert"]);
+        let derived = ["convert", "deposits.atom", "events", "fx.atom", "gold.atom"];
+        let names = snapshot.documents.keys().copied().chain(derived);
         let index = Index {
             version: "v1",
             software: concat!("banggia ", env!("CARGO_PKG_VERSION")),

@@ -179,7 +179,9 @@ fn atom(
                 }
                 Err(_) => Lang::ALLOWED.to_vec(),
             },
-            "unit" => parameters(kind).iter().copied().filter(|name| *name != "unit").chain(["lang"]).collect(),
+            "unit" => {
+                parameters(kind).iter().copied().filter(|name| *name != "unit").chain(["lang"]).collect()
+            }
             _ => {
                 rest.push((parameter, value));
                 continue;

@@ -42,7 +42,8 @@ impl Store {
         let text = format!(
             "SELECT seq, at, what, feed, subject, data FROM event WHERE seq <= $1{of}{kind} ORDER BY seq DESC LIMIT $2"
         );
-        let rows = sqlx::query(sqlx::AssertSqlSafe(text)).bind(seq).bind(most).fetch_all(&self.pool()).await?;
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(text)).bind(seq).bind(most).fetch_all(&self.pool()).await?;
         let event = |row: &sqlx::sqlite::SqliteRow| {
             let text = |column| row.try_get::<String, _>(column).ok();
             Some(Numbered {
@@ -63,10 +64,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn prune_events(&self, now: Timestamp) -> Result<(), StoreError> {
-        let last: Option<i64> = sqlx::query_scalar("SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET $1")
-            .bind(LEAST - 1)
-            .fetch_optional(&self.pool())
-            .await?;
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET $1")
+                .bind(LEAST - 1)
+                .fetch_optional(&self.pool())
+                .await?;
         if let Some(last) = last {
             sqlx::query("DELETE FROM event WHERE at < $1 AND seq < $2")
                 .bind(now.as_second().saturating_sub(AGE))

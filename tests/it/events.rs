@@ -233,8 +233,21 @@ async fn a_reader_is_told_of_what_it_asked_for_and_of_nothing_else() {
     }
     let id = house.json("/v1/gold?providers=tpbank").await["quotes"][0]["id"].as_str().unwrap().to_owned();
     let by_id = format!("?ids={id}");
-    let told = ["", "?types=quote.changed", "?kinds=gold", "?feeds=tpbank.gold", &by_id, "?kinds=gold,fx&feeds=TPBANK.gold,bidv.fx&types=Quote.Changed,feed.stale"];
-    let not_told = ["?types=feed.stale", "?kinds=fx,deposit", "?feeds=doji.gold", "?ids=tpbank.gold.other", "?kinds=fx&feeds=tpbank.gold"];
+    let told = [
+        "",
+        "?types=quote.changed",
+        "?kinds=gold",
+        "?feeds=tpbank.gold",
+        &by_id,
+        "?kinds=gold,fx&feeds=TPBANK.gold,bidv.fx&types=Quote.Changed,feed.stale",
+    ];
+    let not_told = [
+        "?types=feed.stale",
+        "?kinds=fx,deposit",
+        "?feeds=doji.gold",
+        "?ids=tpbank.gold.other",
+        "?kinds=fx&feeds=tpbank.gold",
+    ];
     let mut listeners = BTreeMap::new();
     for query in told.iter().chain(&not_told) {
         listeners.insert(query.to_string(), Listener::greeted(house.app.public, query, &[]).await.0);
@@ -330,7 +343,10 @@ async fn who_comes_back_is_told_everything_since_once_and_in_order_also_after_a_
     assert!(told.is_sorted_by(|a, b| a.id < b.id), "{told:?}");
 
     // From each event on, by the header as browsers send it and by hand; from before the first by what it began with.
-    let ids: Vec<String> = std::iter::once(first.id).chain(told.iter().map(|event| event.id)).map(|id| id.unwrap().to_string()).collect();
+    let ids: Vec<String> = std::iter::once(first.id)
+        .chain(told.iter().map(|event| event.id))
+        .map(|id| id.unwrap().to_string())
+        .collect();
     let resumes = async |house: &Simulation| {
         for (at, id) in ids.iter().enumerate() {
             let by_hand = format!("?last_event_id={id}");
@@ -386,8 +402,13 @@ async fn who_may_have_missed_something_is_told_to_read_the_documents_anew() {
     let newest = event.id.unwrap();
     // An event that never was, and one that is no number of ours.
     for odd in [(newest + 1).to_string(), "msg_x".to_owned()] {
-        let (mut again, reset) = Listener::greeted(house.app.public, "?kinds=gold", &[("last-event-id", &odd)]).await;
-        assert_eq!((reset.event.as_deref(), reset.id), (Some("reset"), Some(house.app.site().live.newest())), "{odd}");
+        let (mut again, reset) =
+            Listener::greeted(house.app.public, "?kinds=gold", &[("last-event-id", &odd)]).await;
+        assert_eq!(
+            (reset.event.as_deref(), reset.id),
+            (Some("reset"), Some(house.app.site().live.newest())),
+            "{odd}"
+        );
         assert_eq!(reset.data["reason"], "unknown_id", "{odd}");
         assert_eq!(reset.data["documents"], serde_json::json!(["/v1/gold", "/v1/feeds"]));
         // From there on nothing is missed.
@@ -405,7 +426,10 @@ async fn who_may_have_missed_something_is_told_to_read_the_documents_anew() {
     let house = Simulation::on(&url, DAY, "").await;
     let (_, reset) = Listener::greeted(house.app.public, "", &[("last-event-id", &newest.to_string())]).await;
     assert_eq!((reset.event.as_deref(), &reset.data["reason"]), (Some("reset"), &"too_old".into()));
-    assert_eq!(reset.data["documents"], serde_json::json!(["/v1/gold", "/v1/fx", "/v1/deposits", "/v1/feeds"]));
+    assert_eq!(
+        reset.data["documents"],
+        serde_json::json!(["/v1/gold", "/v1/fx", "/v1/deposits", "/v1/feeds"])
+    );
     house.app.stop().await;
 }
 
@@ -496,13 +520,14 @@ async fn a13_streams_are_capped_in_all_and_for_each_client_and_the_caps_can_be_c
     let server = "event_streams = 5\nevent_streams_per_client = 2\ntrusted_proxies = [\"127.0.0.1\"]\n";
     let folder = tempdir().unwrap();
     let config = |server: &str| {
-        format!("[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n{server}[store]\nurl = \"sqlite::memory:\"\n")
+        format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nops_listen = \"127.0.0.1:0\"\n{server}[store]\nurl = \"sqlite::memory:\"\n"
+        )
     };
     let file = write_config(folder.path(), "banggia.toml", &config(server));
     let house = Simulation::of_file(&file, DAY).await;
-    let open = async |client: &str| {
-        Listener::open(house.app.public, "", &[("x-forwarded-for", client)]).await
-    };
+    let open =
+        async |client: &str| Listener::open(house.app.public, "", &[("x-forwarded-for", client)]).await;
     let refused = async |client: &str, why: &str| {
         let answer = open(client).await;
         assert_eq!(answer.status, 503, "{client}");
@@ -529,7 +554,10 @@ async fn a13_streams_are_capped_in_all_and_for_each_client_and_the_caps_can_be_c
     assert_eq!(all.last().unwrap().status, 200);
 
     // Other documents are answered all the while.
-    assert_eq!(client().get(format!("http://{}/v1/gold", house.app.public)).send().await.unwrap().status(), 200);
+    assert_eq!(
+        client().get(format!("http://{}/v1/gold", house.app.public)).send().await.unwrap().status(),
+        200
+    );
 
     std::fs::write(&file, config(&server.replace("= 5", "= 6"))).unwrap();
     house.app.control().reload(banggia::control::Via::Signal).await.unwrap();
