@@ -93,7 +93,7 @@ fn wanted(
 ) -> Option<Result<Wanted, Vec<WrongParameter>>> {
     let pairs = || pairs(query.unwrap_or_default());
     if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
-        && let Some(kind) = kind_of(name).filter(|_| !name.ends_with(".csv"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
     {
         return Some(atom(snapshot, kind, pairs()));
     }
