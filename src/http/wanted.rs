@@ -152,7 +152,7 @@ fn wanted(
     }
     let pairs = || pairs(query.unwrap_or_default());
     if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
-        && let Some(kind) = kind_of(name).filter(|_| !name.ends_with(".csv"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
     {
         return Some(atom(snapshot, kind, pairs()));
     }

@@ -248,7 +248,14 @@ impl Asset {
 
 /// The element's script.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("js", "embed/v1.js", "text/javascript; charset=utf-8", widgets::embed_script())
+    // Once in the life of the program.
+    let text = widgets::embed_script(&LIVE).leak();
+    Asset::new("js", "embed/v1.js", "text/javascript; charset=utf-8", text)
+});
+/// Name of what the script loads beside itself where an element is live: of its bytes.
+static LIVE: LazyLock<String> = LazyLock::new(|| {
+    let hash = xxh3_64(widgets::live_script().as_bytes()) >> 32;
+    format!("live.{hash:08x}.js")
 });
 /// The style of fragments.
 pub(super) static STYLE: LazyLock<Asset> =
@@ -266,6 +273,16 @@ pub(super) async fn asset(State(site): State<Arc<Site>>, request: Request) -> Re
         if path == asset.pinned {
             return page(&site, request, pinned, CachePolicy::Immutable, || Some(asset.encoded()));
         }
+    }
+    // Beside the script under either of its names.
+    if path
+        .strip_prefix("embed/")
+        .map(|rest| rest.trim_start_matches(concat!(env!("CARGO_PKG_VERSION"), "/")))
+        == Some(LIVE.as_str())
+    {
+        return page(&site, request, "embed.live.js", CachePolicy::Immutable, || {
+            Some(Encoded::for_good(included("text/javascript; charset=utf-8"), widgets::live_script()))
+        });
     }
     Problem::not_found(request.uri()).into_response()
 }

@@ -37,8 +37,14 @@
     addEventListener('load', () => look(50));
     new ResizeObserver(report).observe(widget);
   }
+  const build = ([tag, attributes, text]) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(text);
+    return element;
+  };
   const age = () => {
-    const next = late(widget, Date.now() / 1000);
+    const next = late(widget, Date.now() / 1000, build);
     if (next < Infinity) setTimeout(age, Math.min(next * 1000 - Date.now() + 50, 36e5));
   };
   age();

@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             write(&format!("columns{count}"), &panel, Look { lang, ..Look::default() })?;
         }
     }
-    fs::write(directory.join("v1.js"), embed_script())?;
+    fs::write(directory.join("v1.js"), embed_script("live.js"))?;
     fs::write(directory.join("v1.css"), fragment_style())?;
     fs::write(directory.join("pages.json"), serde_json::to_vec_pretty(&pages)?)?;
     fs::write(directory.join("text.json"), serde_json::to_vec(&texts()?)?)?;

@@ -78,12 +78,18 @@ pub(crate) fn own_style(kind: Kind) -> &'static str {
 }
 
 /// The custom element `<bang-gia>`: a module that brings the style of all but the tape and the chart and fetches [`crate::tree`].
+///
+/// `live`: name of the file beside it that is [`live_script`].
 #[must_use]
-pub fn embed_script() -> &'static str {
-    static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-        let source = squeeze_script(&format!("{LATE}{}", include_str!("../assets/embed.js")));
-        source.replace("STYLE", &squeeze(&[HOST, BASE].concat()))
-    });
+pub fn embed_script(live: &str) -> String {
+    let source = squeeze_script(&format!("{LATE}{}", include_str!("../assets/embed.js")));
+    source.replace("STYLE", &squeeze(&[HOST, BASE].concat())).replace("LIVE", live)
+}
+
+/// What the element loads where one is `live`.
+#[must_use]
+pub fn live_script() -> &'static str {
+    static SCRIPT: LazyLock<String> = LazyLock::new(|| squeeze_script(include_str!("../assets/live.js")));
     &SCRIPT
 }
 
@@ -153,7 +159,7 @@ mod tests {
             }
             assert_eq!(css.matches('{').count(), css.matches('}').count());
         }
-        for script in [&FRAME_SCRIPT.text, embed_script()] {
+        for script in [&FRAME_SCRIPT.text, &embed_script("live.js"), live_script()] {
             assert!(!script.contains("</") && !script.contains("<!--"));
             for forbidden in ["innerHTML", "insertAdjacentHTML", "DOMParser", "eval(", "Storage", "cookie"] {
                 assert!(!script.contains(forbidden), "{forbidden}");

@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use crate::{
-    assets::{embed_script, fragment_style},
+    assets::{embed_script, fragment_style, live_script},
     height::{Width, height},
     i18n::{heading, product},
     options::{Accent, Lang, Look, Theme, UnknownValue},
