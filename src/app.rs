@@ -156,6 +156,8 @@ impl App {
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
         watch_store(&metrics, &store);
+        let live = board.live();
+        metrics.watch_streams(live.tally());
         // Stops with the board, so that what the last runs bring is told too.
         let [stop_ringing, stop_listening, stop_working, stop_board] =
             std::array::from_fn(|_| CancellationToken::new());
@@ -167,7 +169,10 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
+            Arc::clone(&live),
             renders.clone(),
+            Arc::clone(&store),
+            http::history::Histories::new(Arc::clone(&store), renders.clone(), config.history),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
         tracker.spawn(board.run(inbox, stop_board.clone()));
@@ -223,7 +228,11 @@ impl App {
             servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
         }
         servers.spawn(tidy_buckets(front, stop_listening.clone()));
+        servers.spawn(live.beat(stop_listening.clone()));
         workers.spawn(Arc::clone(&store).tend(backups, stop_working.clone()));
+        if !clock.stands() {
+            workers.spawn(retain(Arc::clone(&store), clock, Arc::clone(&control), stop_working.clone()));
+        }
         Ok(Self {
             public: public_address,
             ops: ops_address,
@@ -447,7 +456,7 @@ async fn first_board(
         let file = config.store.local_copy.as_deref();
         // One that was away a moment ago is not waited for once more.
         let found = if store.is_away() { None } else { store.publication(-1).await.ok() };
-        let is_there = found.is_some();
+        let is_copy = found.is_none();
         let publication = found.unwrap_or_else(|| {
             let kept = file.and_then(replica::kept);
             let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
@@ -460,12 +469,12 @@ async fn first_board(
             // Nothing is published yet; what was brought along from another store counts on.
             None => {
                 let documents =
-                    if is_there { store.documents().await.unwrap_or_default() } else { Vec::new() };
+                    if is_copy { Vec::new() } else { store.documents().await.unwrap_or_default() };
                 let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
                 Publication { version, at: clock.now(), documents, feeds: Vec::new() }
             }
         };
-        let board = Board::start_shared(clock_of_board, own, first, states, tracker.clone()).await?;
+        let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }
     let states = match load_states(config, store, clock, recorded).await {
@@ -635,11 +644,20 @@ pub fn offset(feed: &str, settings: &config::Feed, recorded: bool) -> Duration {
     }
 }
 
+/// Drops old changes as the configuration in force asks for, until `stop`.
+async fn retain(store: Arc<Store>, clock: Clock, control: Arc<Control>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = store.retain_daily(&clock, || control.config().history) => {}
+    }
+}
+
 /// Forgets clients that have not cost anything for a while.
 async fn tidy_buckets(front: Shown, stop: CancellationToken) {
     while tokio::time::timeout(TIDY, stop.cancelled()).await.is_err() {
         if let Some(site) = &front.load().quick {
             site.limiter.tidy();
+            site.looks.tidy();
         }
     }
 }

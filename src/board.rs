@@ -28,8 +28,10 @@ use crate::{
     clock::{self, Clock, later},
     config,
     document::{self, Content, Document, Edition},
+    events::{Follower, Numbered, numbered},
     filter::Filter,
     judge::{self, hold::Held},
+    live::Live,
     refresh::RunEnd,
     schedule::{Calendar, Schedule},
     store::{Attempt, Kept, Publication, Published, Store},
@@ -191,7 +193,7 @@ pub type Trend = Vec<(Timestamp, Decimal)>;
 /// So far back a trend goes.
 pub const TREND: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A house that moves its prices every quarter of an hour is drawn as finely as a small picture shows.
-const TREND_POINTS: usize = 240;
+pub const TREND_POINTS: usize = 240;
 
 /// The price that a trend is of.
 #[must_use]
@@ -205,8 +207,14 @@ pub fn trend_price(quote: &Quote) -> Option<Decimal> {
 impl SourceState {
     /// Adds a price that holds from `at`, and forgets what is too old to be drawn.
     pub fn extend_trend(&mut self, quote: &Quote, at: Timestamp) {
-        let Some(price) = trend_price(quote) else { return };
-        let trend = self.trends.entry(quote.key()).or_default();
+        if let Some(price) = trend_price(quote) {
+            self.extend_trend_by(&quote.key(), at, price);
+        }
+    }
+
+    /// The same of a price that is known already.
+    pub fn extend_trend_by(&mut self, key: &str, at: Timestamp, price: Decimal) {
+        let trend = self.trends.entry(key.to_owned()).or_default();
         trend.push((at, price));
         let oldest = at.saturating_sub(TREND).unwrap_or(Timestamp::MIN);
         // The last one before the window is the price at its beginning.
@@ -571,6 +579,10 @@ pub struct Board {
     versions: watch::Sender<i64>,
     /// Where several machines share the store.
     sharing: Option<Sharing>,
+    /// From the first snapshot on.
+    follower: Option<Follower>,
+    /// Who is told what happened.
+    live: Arc<Live>,
 }
 
 impl Board {
@@ -590,7 +602,6 @@ impl Board {
         let published_before = published.values().map(|published| published.generated_at).max();
         let mut board = Self {
             clock,
-            store,
             recorded,
             states: states.into_iter().map(|state| (position(state.feed.id), state)).collect(),
             published,
@@ -598,6 +609,9 @@ impl Board {
             published_before,
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
             versions: watch::Sender::new(version),
+            follower: None,
+            live: Arc::new(Live::open(&store, tracker.clone()).await?),
+            store,
             tracker,
             sharing: None,
         };
@@ -612,11 +626,15 @@ impl Board {
         clock: Clock,
         store: Arc<Store>,
         publication: Publication,
+        is_copy: bool,
         states: Vec<Arc<FeedState>>,
         tracker: TaskTracker,
     ) -> Result<Self, StartError> {
+        let live = if is_copy { None } else { Live::open(&store, tracker.clone()).await.ok() };
         let mut board = Self {
             clock,
+            follower: None,
+            live: Arc::new(live.unwrap_or_else(|| Live::empty(&store, tracker.clone()))),
             store,
             recorded: false,
             states: BTreeMap::new(),
@@ -655,6 +673,12 @@ impl Board {
     #[must_use]
     pub fn versions(&self) -> watch::Receiver<i64> {
         self.versions.subscribe()
+    }
+
+    /// Who is told what happens.
+    #[must_use]
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
     }
 
     /// When the run before this one published last; `None`: there was none.
@@ -727,12 +751,23 @@ impl Board {
 
     /// Writes what was published on a task that outlives this wait: readers must not wait for a slow disk, and the
     /// store keeps in order what it could not write, since versions must not go back after a restart.
-    async fn keep(&self, changed: Vec<(String, Published)>) {
+    async fn keep(&self, changed: Vec<(String, Published)>, events: Vec<Numbered>) {
         let store = Arc::clone(&self.store);
-        store.push_published(changed);
+        store.push_publish(changed, events);
         let write = self.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!("the store is slow; serving goes on from memory");
+        }
+    }
+
+    /// What happened since the snapshot before, numbered.
+    fn happened(&mut self, snapshot: &Arc<Snapshot>) -> Vec<Numbered> {
+        match &mut self.follower {
+            Some(follower) => numbered(snapshot.version, snapshot.at, &follower.step(Arc::clone(snapshot))),
+            None => {
+                self.follower = Some(Follower::new(Arc::clone(snapshot), self.published_before));
+                Vec::new()
+            }
         }
     }
 
@@ -754,27 +789,34 @@ impl Board {
             tracing::error!("a publish panicked; the last snapshot stays");
             return false;
         };
+        // Whatever happens changes a document.
         if !written.changed.is_empty() {
             self.version = version;
             self.published.extend(written.changed.iter().cloned());
-            self.keep(written.changed.clone()).await;
         }
-        self.show(written, now);
+        let changed = written.changed.clone();
+        let snapshot = self.drawn(written, now);
+        let is_news = !changed.is_empty();
+        let happened = if is_news || self.follower.is_none() { self.happened(&snapshot) } else { Vec::new() };
+        if is_news {
+            self.keep(changed, happened.clone()).await;
+        }
+        self.reveal(snapshot, happened);
         true
     }
 
-    /// From now on this is what readers see.
-    fn show(&mut self, written: Written, at: Timestamp) {
+    fn drawn(&self, written: Written, at: Timestamp) -> Arc<Snapshot> {
         let Written { documents, editions, feeds, .. } = written;
         let reference = Snapshot::reference(&feeds);
         let (version, recorded) = (self.version, self.recorded);
-        let snapshot = Snapshot { documents, feeds, editions, recorded, version, at, reference };
-        self.draw(Arc::new(snapshot));
+        Arc::new(Snapshot { documents, feeds, editions, recorded, version, at, reference })
     }
 
-    fn reveal(&mut self, snapshot: Arc<Snapshot>) {
+    /// From now on this is what readers see, and what they are told.
+    fn reveal(&mut self, snapshot: Arc<Snapshot>, happened: Vec<Numbered>) {
         let version = snapshot.version;
         self.shared.store(snapshot);
+        self.live.tell(happened);
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
     }
 }

@@ -11,6 +11,7 @@ use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use providers::{Channel, Secrets};
@@ -21,13 +22,15 @@ use url::Url;
 use crate::{
     events::What,
     schedule::{Calendar, Schedule},
-    store::{Backups, OnCorrupt},
+    store::{Backups, OnCorrupt, Retention},
     webhook::Key,
 };
 pub use console::Console;
 use layers::Layers;
 pub use values::{Band, Jump, Network, Span};
-use values::{Days, address, header_text, http_url, optional_path, optional_url, parsed, store_url};
+use values::{
+    Days, address, header_text, http_url, optional_age, optional_path, optional_url, parsed, store_url,
+};
 
 /// Every default, with its documentation.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -97,6 +100,8 @@ pub struct Config {
     pub server: Server,
     /// Where values are kept.
     pub store: Store,
+    /// What of old changes is dropped.
+    pub history: Retention,
     /// How sources are asked.
     pub fetch: Fetch,
     /// Days that do not count for freshness.
@@ -215,6 +220,10 @@ pub struct Server {
     pub trusted_proxies: Vec<Network>,
     /// Requests a minute and client that cost work; 0 = no limit.
     pub rate_limit: u32,
+    /// Streams of events at once; 0 = none are given.
+    pub event_streams: u32,
+    /// Of these, of one client.
+    pub event_streams_per_client: u32,
 }
 
 /// `[store]`
@@ -444,6 +453,7 @@ pub struct DepositPick {
 struct Raw {
     server: Server,
     store: Store,
+    history: RawHistory,
     fetch: Fetch,
     calendar: RawCalendar,
     judge: Judge,
@@ -454,6 +464,15 @@ struct Raw {
     webhook: RawWebhook,
     secrets: BTreeMap<String, String>,
     admin: RawAdmin,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHistory {
+    #[serde(deserialize_with = "optional_age")]
+    keep: Option<Duration>,
+    #[serde(deserialize_with = "optional_age")]
+    thin_after: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -787,8 +806,6 @@ fn layered(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn read(text: &str) -> Result<Config, ConfigError> {
@@ -871,6 +888,14 @@ mod tests {
             ("[store]\non_corrupt = \"ask\"", "banggia.toml:2: store.on_corrupt: ", "set-aside, fail"),
             ("[store]\nbackup_every = \"0s\"", "banggia.toml:2: store.backup_every: ", "backups = 0"),
             ("[store]\nbackup_every = \"daily\"", "banggia.toml:2: store.backup_every: ", "72h"),
+            ("[history]\nkeep = \"5y\"", "banggia.toml:2: history.keep: ", "1825d"),
+            ("[history]\nkeep = \"30d\"", "banggia.toml:2: history.keep: ", "31d"),
+            ("[history]\nthin_after = \"1h\"", "banggia.toml:2: history.thin_after: ", "1d"),
+            (
+                "[history]\nkeep = \"60d\"\nthin_after = \"60d\"",
+                "banggia.toml:3: history.thin_after: ",
+                "history.keep",
+            ),
             ("[store]\nbackups = -1", "banggia.toml:2: store.backups: ", "u16"),
             (
                 "[feeds.bidv.fx.sources.board]\nurl = \"http://example.vn/\"",

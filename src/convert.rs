@@ -189,7 +189,10 @@ impl Conversion {
             }
             let at = Self::PARAMETERS.iter().position(|known| *known == parameter);
             match at.and_then(|at| given.get_mut(at)) {
-                None => errors.push(wrong(&parameter, &value, Self::PARAMETERS)),
+                None => {
+                    let allowed = Self::PARAMETERS.into_iter().chain(["at"]);
+                    errors.push(wrong(&parameter, &value, allowed));
+                }
                 Some(Some(_)) => errors.push(wrong(&parameter, &value, ["the parameter once"])),
                 Some(slot) => *slot = Some(value.trim().to_owned()),
             }

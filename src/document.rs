@@ -1,5 +1,6 @@
 //! Documents: from what is served to bytes, once per publish. Nothing here is an age: caches keep these bytes.
 
+pub mod atom;
 pub mod csv;
 pub mod shapes;
 
@@ -162,6 +163,14 @@ pub fn finish(scope: Scope, content: &Content, published: &Published, feeds: &[S
 pub fn part(kind: Kind, feeds: &[ServedFeed], recorded: bool, filter: &Filter, edition: Edition) -> Encoded {
     let scope = Scope::Kind(kind);
     let content = content(scope, feeds, recorded, filter);
+    data("application/json", whole(scope, &content, edition))
+}
+
+/// A document of the past, or part of it: it has the moment instead of a publish, and no number.
+#[must_use]
+pub fn past(scope: Scope, feeds: &[ServedFeed], recorded: bool, filter: &Filter, at: Timestamp) -> Encoded {
+    let content = content(scope, feeds, recorded, filter);
+    let edition = Edition { version: 0, generated_at: at, policy: CachePolicy::Immutable };
     data("application/json", whole(scope, &content, edition))
 }
 

@@ -9,9 +9,12 @@ use providers::{Quote, Reason, WeightUnit};
 use serde::Serialize;
 
 use crate::{
-    board::{ServedFeed, Snapshot, Standing, Status},
+    board::{Served, ServedFeed, Snapshot, Standing, Status},
     clock::rfc3339,
-    document::shapes::{FeedDetail, HeldJson, QuoteJson},
+    document::{
+        self,
+        shapes::{FeedDetail, HeldJson, QuoteJson},
+    },
     judge::hold::Held,
 };
 
@@ -24,11 +27,13 @@ pub enum What {
     Recovered,
     /// A value waits for confirmation.
     Held,
+    /// The figures of a quote differ, or the quote is new.
+    Changed,
 }
 
 impl What {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Stale, Self::Recovered, Self::Held];
+    pub const ALL: [Self; 4] = [Self::Changed, Self::Stale, Self::Recovered, Self::Held];
 
     /// Its name outside.
     #[must_use]
@@ -37,6 +42,7 @@ impl What {
             Self::Stale => "feed.stale",
             Self::Recovered => "feed.recovered",
             Self::Held => "quote.held",
+            Self::Changed => "quote.changed",
         }
     }
 }
@@ -84,6 +90,9 @@ enum About {
     Feed {
         feed: Box<FeedDetail>,
     },
+    Quote {
+        quote: Box<QuoteJson>,
+    },
     Candidate {
         /// As it is served; `None` where nothing is.
         quote: Option<Box<QuoteJson>>,
@@ -107,6 +116,14 @@ impl Event {
         Self::of_feed(What::Stale, served, since.unwrap_or(seen))
     }
 
+    fn changed(served: &ServedFeed, quote: &Served, seen: Timestamp) -> Self {
+        let (feed, at) = (served.state.feed, quote.kept.changed_at.min(seen));
+        let json = QuoteJson::of(feed, served.state.institution.id, quote, WeightUnit::Luong);
+        let about = About::Quote { quote: Box::new(json) };
+        let data = Data { id: quote.kept.quote.id(feed.id), about, at: rfc3339(at) };
+        Self { what: What::Changed, feed: feed.id, at, data }
+    }
+
     fn held(served: &ServedFeed, source: &'static providers::Source, held: &Held, at: Timestamp) -> Self {
         let (feed, key) = (served.state.feed, held.quote.key());
         let quote = served.quotes.iter().find(|quote| quote.kept.quote.key() == key);
@@ -117,6 +134,51 @@ impl Event {
         let about = About::Candidate { quote, candidate, serving, reasons, since };
         Self { what: What::Held, feed: feed.id, at, data: Data { id, about, at: rfc3339(at) } }
     }
+}
+
+/// Numbers of one publish; the rest of its events have none and are not told.
+const OF_ONE_PUBLISH: i64 = 1024;
+
+/// An event of a publish as it is kept and sent, with a number that is the same after every restart and on every replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Numbered {
+    /// Ascends with the publishes, and within one in the order of the documents.
+    pub seq: i64,
+    /// The publish.
+    pub at: Timestamp,
+    /// Which kind.
+    pub what: What,
+    /// The feed that it is about or whose quote it is about.
+    pub feed: &'static str,
+    /// Id of the feed or of the quote.
+    pub subject: String,
+    /// What is told, as JSON in one line.
+    pub data: String,
+}
+
+/// The events of a publish, numbered.
+#[must_use]
+pub fn numbered(version: i64, at: Timestamp, events: &[Event]) -> Vec<Numbered> {
+    let first = version.saturating_mul(OF_ONE_PUBLISH);
+    let numbers = (0..OF_ONE_PUBLISH).map(|n| first.saturating_add(n));
+    if events.len() > numbers.clone().count() {
+        tracing::error!(
+            events = events.len(),
+            "one publish has more events than numbers; the last are not told"
+        );
+    }
+    numbers
+        .zip(events)
+        .map(|(seq, event)| Numbered {
+            seq,
+            at,
+            what: event.what,
+            feed: event.feed,
+            subject: event.data.id.clone(),
+            // JSON is UTF-8.
+            data: String::from_utf8(document::encode(&event.data)).unwrap_or_default(),
+        })
+        .collect()
 }
 
 /// What happened between two snapshots. A feed that is new has no past, and one that is gone no present.
@@ -137,6 +199,14 @@ pub fn events(before: &Snapshot, after: &Snapshot) -> Vec<Event> {
                 events.push(Event::of_feed(What::Recovered, served, after.at));
             }
             _ => {}
+        }
+        // Another source that says the same is no change, and what is no longer served tells its absence in the documents.
+        for quote in &served.quotes {
+            let key = quote.kept.quote.key();
+            let before = was.quotes.iter().find(|before| before.kept.quote.key() == key);
+            if !before.is_some_and(|before| before.kept.quote.same_figures(&quote.kept.quote)) {
+                events.push(Event::changed(served, quote, after.at));
+            }
         }
         // A candidate is its figures: the same ones read again are no news, from whichever source.
         let mut known: Vec<&Quote> = candidates(was).map(|(_, held)| &held.quote).collect();

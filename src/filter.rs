@@ -156,7 +156,7 @@ impl Filter {
         houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Result<(), Vec<String>> {
         if !parameters(kind).contains(&parameter) {
-            return Err(texts(parameters(kind)));
+            return Err(parameters(kind).iter().copied().chain(["at"]).map(str::to_owned).collect());
         }
         match parameter {
             "providers" => {
@@ -261,13 +261,40 @@ impl Filter {
         self.providers.is_empty() || self.providers.contains(&provider)
     }
 
+    /// Whether a quote, as the documents write it, is in the selection, its provider included.
+    #[must_use]
+    pub fn keeps_json(&self, quote: &serde_json::Value) -> bool {
+        let text = |field: &str| quote.get(field).and_then(serde_json::Value::as_str);
+        let among = |list: &[&str], field: &str| {
+            list.is_empty() || text(field).is_some_and(|value| list.contains(&value))
+        };
+        let products: Vec<&str> = self.products.iter().map(String::as_str).collect();
+        let customers: Vec<&str> = self.customers.iter().map(|customer| customer.as_str()).collect();
+        let term = text("term").and_then(|term| term.parse().ok());
+        let channel = text("channel");
+        among(&self.providers, "provider")
+            && among(&products, "product")
+            && among(&self.places, "place")
+            && among(&self.currencies, "currency")
+            && (self.terms.is_empty() || term.is_some_and(|term: Term| self.terms.contains(&term)))
+            && (self.channels.is_empty()
+                || self.channels.iter().any(|known| known.map(Channel::as_str) == channel))
+            && among(&customers, "customer")
+    }
+
     /// Whether a quote of a selected provider is in the selection.
     #[must_use]
     pub fn keeps(&self, served: &Served) -> bool {
+        self.keeps_quote(&served.kept.quote)
+    }
+
+    /// Whether a quote of a selected provider is in the selection, whenever it was given.
+    #[must_use]
+    pub fn keeps_quote(&self, quote: &Quote) -> bool {
         fn among<T: PartialEq>(list: &[T], value: &T) -> bool {
             list.is_empty() || list.contains(value)
         }
-        match &served.kept.quote {
+        match quote {
             Quote::Gold(gold) => {
                 (self.products.is_empty() || self.products.iter().any(|known| *known == gold.product))
                     && (self.places.is_empty()
@@ -299,12 +326,12 @@ fn tidy<T: Ord>(list: &mut Vec<T>) {
     list.dedup();
 }
 
-fn texts(list: &[&str]) -> Vec<String> {
+pub(crate) fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// A comma list. Nothing between two commas is nothing that could be allowed.
-fn read_list<T>(
+pub(crate) fn read_list<T>(
     value: &str,
     into: &mut Vec<T>,
     read: impl Fn(&str) -> Option<T>,
@@ -316,7 +343,7 @@ fn read_list<T>(
     Ok(())
 }
 
-fn same(name: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn same(name: &str, known: &[&'static str]) -> Option<&'static str> {
     known.iter().copied().find(|known| known.eq_ignore_ascii_case(name))
 }
 

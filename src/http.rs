@@ -1,5 +1,6 @@
 //! HTTP: the routes as one readable list, and what every answer has in common. Handlers clone bytes out of the
-//! newest snapshot or derive them from it; none of them touches a source or the store.
+//! newest snapshot or derive them from it; none of them touches a source, and none but those of the past (`at=`,
+//! histories) the store.
 
 pub mod admin;
 pub mod api;
@@ -8,13 +9,17 @@ mod console;
 pub mod derived;
 mod docs;
 pub mod encoded;
+mod events;
 mod gallery;
+pub mod history;
 pub mod limit;
+pub mod moment;
 mod openapi;
 mod ops;
 mod pages;
 pub mod problem;
 pub mod serve;
+mod stream;
 mod wanted;
 mod widget;
 mod wire;
@@ -46,12 +51,16 @@ use crate::{
     board::Shared,
     clock::Clock,
     config::{self, Network},
+    live::Live,
     metrics::Metrics,
+    store::Store,
 };
 use cache::CachePolicy;
 use derived::Derived;
 use encoded::Encoded;
+use history::Histories;
 use limit::Limiter;
+use moment::Moments;
 pub use openapi::document as openapi;
 pub use ops::ops;
 use pages::Pages;
@@ -90,6 +99,14 @@ pub struct Site {
     pub limiter: Arc<Limiter>,
     /// Selections, conversions, pages with options.
     pub derived: Derived,
+    /// Boards of the past.
+    pub moments: Moments,
+    /// Another bucket a client: to look whether what it has of the past is still so costs it nothing of the first.
+    pub looks: Limiter,
+    /// What is past.
+    pub history: Histories,
+    /// Who is told of events.
+    pub live: Arc<Live>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -112,8 +129,12 @@ impl Site {
         clock: Clock,
         config: &config::Config,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
         tracker: TaskTracker,
+        store: Arc<Store>,
+        history: Histories,
     ) -> Self {
+        live.configure(&config.server, serve::room_for_streams());
         Self {
             snapshot,
             clock,
@@ -123,7 +144,11 @@ impl Site {
             presets: config.presets.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             limiter: Arc::new(Limiter::new(config.server.rate_limit)),
-            derived: Derived::new(tracker, Handle::current()),
+            derived: Derived::new(tracker.clone(), Handle::current()),
+            looks: Limiter::new(config.server.rate_limit),
+            moments: Moments::new(store, tracker, Handle::current()),
+            history,
+            live,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -138,7 +163,10 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), tracker);
+        let store = Arc::clone(self.moments.store());
+        let history = self.history.renewed(tracker.clone(), config.history);
+        let (metrics, live) = (Arc::clone(&self.metrics), Arc::clone(&self.live));
+        let new = Self::new(snapshot, clock, config, metrics, live, tracker, store, history);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

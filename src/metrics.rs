@@ -34,6 +34,7 @@ use prometheus_client::{
 use crate::{
     board::Shared,
     clock::{Clock, rfc3339},
+    live,
 };
 use feeds::Feeds;
 pub use feeds::Phase;
@@ -57,6 +58,7 @@ pub struct Metrics {
     tells: Gauge,
     store: Arc<StoreHealth>,
     doors: Arc<Doors>,
+    streams: Arc<Streams>,
     rate_limited: Counter,
     reload_good: Gauge,
     reloaded_at: Gauge,
@@ -82,6 +84,7 @@ impl Metrics {
             tells: Gauge::default(),
             store: Arc::default(),
             doors: Arc::default(),
+            streams: Arc::default(),
             rate_limited: Counter::default(),
             reload_good: Gauge::default(),
             reloaded_at: Gauge::default(),
@@ -99,6 +102,7 @@ impl Metrics {
         );
         own.register_collector(Box::new(Arc::clone(&metrics.feeds)));
         own.register_collector(Box::new(Arc::clone(&metrics.doors)));
+        own.register_collector(Box::new(Arc::clone(&metrics.streams)));
         let help = "Requests refused because their client had used up its share";
         own.register("http_rate_limited", help, metrics.rate_limited.clone());
         let told = "What became of the webhook's events, tries that failed included";
@@ -186,6 +190,11 @@ impl Metrics {
     /// Whose troubles are told; only the first call counts.
     pub fn watch_store(&self, trouble: impl Fn() -> StoreTrouble + Send + Sync + 'static) {
         let _ = self.store.0.set(Box::new(trouble));
+    }
+
+    /// Whose streams of events are counted; only the first call counts.
+    pub fn watch_streams(&self, tally: Arc<live::Tally>) {
+        let _ = self.streams.0.set(tally);
     }
 
     /// Everything, as text, and its type: `OpenMetrics` for whoever asks for it, else what everybody reads.
@@ -337,6 +346,30 @@ impl Collector for Doors {
             .iter()
             .map(|(listener, tally)| (OfListener { listener }, tally.open.load(Ordering::Relaxed)));
         gauges(&mut encoder, "http_connections", "Connections that are open", None, open)
+    }
+}
+
+/// Numbers that the streams of events count themselves.
+#[derive(Debug, Default)]
+struct Streams(OnceLock<Arc<live::Tally>>);
+
+impl Collector for Streams {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let Some(tally) = self.0.get() else { return Ok(()) };
+        let open = ConstGauge::new(tally.open.load(Ordering::Relaxed));
+        let help = "Streams of events that are open";
+        open.encode(encoder.encode_descriptor("event_streams", help, None, open.metric_type())?)?;
+        let sent = ConstCounter::new(tally.sent.load(Ordering::Relaxed));
+        let help = "Events that were sent, to each reader";
+        sent.encode(encoder.encode_descriptor("event_deliveries", help, None, sent.metric_type())?)?;
+        let dropped = ConstCounter::new(tally.dropped.load(Ordering::Relaxed));
+        let help = "Streams that were ended because their reader was too slow";
+        dropped.encode(encoder.encode_descriptor(
+            "event_readers_dropped",
+            help,
+            None,
+            dropped.metric_type(),
+        )?)
     }
 }
 

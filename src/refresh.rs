@@ -34,7 +34,7 @@ use crate::{
         hold::{self, Held, Peer},
     },
     metrics::{Metrics, Phase},
-    store::{Answer as Write, Attempt, Kept, Store},
+    store::{Answer as Write, Attempt, Kept, Remark, Store, remarks},
 };
 
 /// A source may lead on, but not in circles.
@@ -912,6 +912,7 @@ impl Worker {
         memory.asked_to_wait = false;
         let mut dropped = Vec::new();
         let held_before = state.held.clone();
+        let (old, had) = (state.kept.clone(), confirmed(state));
         let (outcome, kept) = match gave {
             Gave::Unchanged => ("unchanged", touch(state, now)),
             Gave::Sheet(sheet, judgement, validators) => {
@@ -932,6 +933,7 @@ impl Worker {
                 (if waits { "held" } else { "ok" }, kept)
             }
         };
+        let remarks = remarks(&old, &state.kept, &had, &kept, &dropped, now);
         for (kept, _) in kept.iter().filter(|(_, changed)| *changed) {
             state.extend_trend(&kept.quote, kept.changed_at);
         }
@@ -948,7 +950,7 @@ impl Worker {
         for (kept, changed) in &kept {
             self.drop_anchor(&[kept.quote.key()], *changed);
         }
-        self.keep(attempt, kept, source).await;
+        self.keep(attempt, kept, source, remarks).await;
         (outcome, changed)
     }
 
@@ -963,11 +965,16 @@ impl Worker {
             return RunEnd::Failed(vec!["not_held".to_owned()]);
         };
         let mut kept = Vec::new();
+        let mut more = Vec::new();
+        let had: BTreeSet<String> = confirmed(state).into_iter().filter(|known| known == key).collect();
         if accept {
             if let Some(held) = state.held.remove(key) {
                 let old = before.get(key).or_else(|| state.kept.get(key));
                 // It was read at its last poll, and is good since the operator says so.
                 kept.push(renew(old, &held.quote, held.as_of, now));
+                more = remarks(&state.kept, &state.kept, &had, &kept, &[], now);
+                // Nobody asked the source.
+                more.retain(|remark| !matches!(remark, Remark::Watched(_)));
             }
             for (kept, _) in &kept {
                 state.sides.insert(key.to_owned(), kept.quote.clone());
@@ -993,7 +1000,7 @@ impl Worker {
             held: Some(state.held.clone()),
         };
         self.drop_anchor(&[key.to_owned()], true);
-        self.keep(attempt, kept, source).await;
+        self.keep(attempt, kept, source, more).await;
         RunEnd::Good
     }
 
@@ -1027,24 +1034,18 @@ impl Worker {
         state.last = Some(attempt.clone());
         let keys =
             SourceKeys { id: source.id, keys: state.last_keys.clone(), dropped: Vec::new(), held: None };
-        self.keep(attempt, Vec::new(), keys).await;
+        self.keep(attempt, Vec::new(), keys, Vec::new()).await;
     }
 
     /// Writes on a task that outlives this wait: the disk may stall, serving may not, and nothing is cut in half.
     /// What could not be written waits in the store's queue, in order.
-    async fn keep(&self, attempt: Attempt, more: Vec<(Kept, bool)>, state: SourceKeys) {
+    async fn keep(&self, attempt: Attempt, more: Vec<(Kept, bool)>, state: SourceKeys, remarks: Vec<Remark>) {
         let store = Arc::clone(&self.shop.store);
         let feed = self.state.feed.id;
         let SourceKeys { id: source, keys, dropped, held } = state;
-        store.push(Write {
-            feed: feed.into(),
-            source: source.into(),
-            attempt,
-            quotes: more,
-            dropped,
-            keys,
-            held,
-        });
+        let answer =
+            Write { feed: feed.into(), source: source.into(), attempt, quotes: more, dropped, keys, held };
+        store.push_with(answer, remarks);
         let write = self.shop.tracker.spawn(async move { store.flush().await });
         if tokio::time::timeout(DISK_PATIENCE, write).await.is_err() {
             tracing::error!(feed, source, "the store is slow; serving goes on from memory");
@@ -1135,6 +1136,11 @@ fn touch(state: &mut SourceState, now: Timestamp) -> Vec<(Kept, bool)> {
             Some((kept.clone(), false))
         })
         .collect()
+}
+
+/// What the last good answer of a source had and nothing holds back.
+fn confirmed(state: &SourceState) -> BTreeSet<String> {
+    state.last_keys.iter().filter(|key| !state.held.contains_key(*key)).cloned().collect()
 }
 
 /// Replaces what was kept by what was accepted; quotes that are missing age, they are not deleted. A change is a

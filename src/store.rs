@@ -1,8 +1,10 @@
 //! What survives a restart: the newest value of every quote and every change, in one SQLite file with one writer, or in a
 //! PostgreSQL that several machines share. Values are kept as published: the source's unit and digits, decimals as text.
 
+mod asof;
 mod audit;
 mod backup;
+mod events;
 mod held;
 mod history;
 mod inspect;
@@ -11,8 +13,10 @@ mod log;
 mod past;
 mod postgres;
 mod recover;
+mod retain;
 mod rows;
 mod sql;
+mod stood;
 mod transfer;
 mod write;
 
@@ -34,9 +38,11 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
+pub use asof::Stand;
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
-pub use history::{Change, Mark, Page, Series};
+pub(crate) use history::tell_damage;
+pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
 use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
@@ -44,8 +50,10 @@ use postgres::Cluster;
 pub use postgres::{Publication, check_url, is_shared, shown_url};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
+pub use retain::{Dropped, Retention};
 use rows::{CHANGE, is_whole, kept, second};
 use sql::{Base, Row};
+pub use stood::{Remark, remarks};
 pub use write::Answer;
 use write::Queue;
 
@@ -220,6 +228,9 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0003.sql"),
     include_str!("store/0004.sql"),
     include_str!("store/0005.sql"),
+    include_str!("store/0006.sql"),
+    include_str!("store/0007.sql"),
+    include_str!("store/0008.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -335,7 +346,6 @@ impl Store {
     }
 
     /// For what is read beside the writer: history, and boards that have passed.
-    #[allow(dead_code, reason = "history comes with the next commits")]
     fn reader(&self) -> Arc<Base> {
         self.readers.load_full().unwrap_or_else(|| self.base())
     }

@@ -5,10 +5,12 @@ pub mod content;
 
 use std::{collections::BTreeMap, str::FromStr};
 
+use jiff::Timestamp;
 use providers::{Kind, WeightUnit};
 use widgets::{Look, UnknownValue, model};
 
 use crate::{
+    clock::rfc3339,
     config::Preset,
     filter::{Filter, MOST_ERRORS, WrongParameter},
 };
@@ -37,6 +39,8 @@ pub struct Options {
     pub preset: Option<String>,
     /// The query that asks for just this: the same text however it was asked for.
     pub query: String,
+    /// The moment whose figures it shows; `None`: now.
+    pub at: Option<Timestamp>,
 }
 
 /// Which quotes a widget shows.
@@ -68,6 +72,7 @@ impl Options {
             filter: Filter::default(),
             preset: None,
             query: String::new(),
+            at: None,
         }
     }
 
@@ -204,6 +209,16 @@ impl Options {
         };
         let allowed = outcome.err()?;
         Some(WrongParameter { parameter: parameter.to_owned(), value: value.to_owned(), allowed })
+    }
+
+    /// The same with the figures of a moment.
+    #[must_use]
+    pub fn at(mut self, at: Timestamp) -> Self {
+        let mark = if self.query.is_empty() { "" } else { "&" };
+        // A plus sign would be read as a space; colons stand for themselves.
+        self.query.push_str(&format!("{mark}at={}", rfc3339(at).replace('+', "%2B")));
+        self.at = Some(at);
+        self
     }
 
     /// Whether it is the widget without options.

@@ -379,7 +379,13 @@ impl Board {
             }
         }
         if let Some(draft) = self.sharing.as_mut().and_then(|sharing| sharing.draft.take()) {
-            self.reveal(draft);
+            let happened = self.happened(&draft);
+            if !happened.is_empty() && self.sharing.as_ref().is_some_and(|sharing| sharing.leads) {
+                let store = Arc::clone(&self.store);
+                store.push_publish(Vec::new(), happened.clone());
+                self.tracker.spawn(async move { store.flush().await });
+            }
+            self.reveal(draft, happened);
         }
     }
 
@@ -389,10 +395,10 @@ impl Board {
     }
 
     /// Readers see it when what has passed since is in it.
-    pub(super) fn draw(&mut self, snapshot: Arc<Snapshot>) {
-        match &mut self.sharing {
-            Some(sharing) => sharing.draft = Some(snapshot),
-            None => self.reveal(snapshot),
+    fn show(&mut self, written: Written, at: Timestamp) {
+        let snapshot = self.drawn(written, at);
+        if let Some(sharing) = &mut self.sharing {
+            sharing.draft = Some(snapshot);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     clock::rfc3339,
     config::Overrides,
     document::{csv, shapes::QuoteJson},
-    store::{Change, Kept, Series, Store, shown_url},
+    store::{Change, Course, Kept, Series, Store, shown_url},
 };
 
 #[derive(Debug, Args)]
@@ -144,24 +144,15 @@ async fn history(
         if kind.is_some_and(|kind| kind != feed.kind) {
             continue;
         }
-        let mut before: Option<Quote> = None;
-        let mut mark = Some(store.mark_before(&id, from).await.map_err(Stop::Store)?);
-        while let Some(behind) = mark {
-            let page = store.page(&id, behind, until).await.map_err(Stop::Store)?;
-            damaged += page.damaged;
-            mark = page.next;
-            for change in page.changes {
-                // Days that were read after the fact are kept in full, also where they say the same again.
-                if before.as_ref().is_some_and(|before| before.same_figures(&change.quote)) {
-                    continue;
-                }
-                if change.at >= from {
-                    let fields = fields(institution.id, feed, &change, before.as_ref());
-                    out.row(feed.kind, &fields).map_err(Stop::Output)?;
-                }
-                before = Some(change.quote);
+        let mark = store.mark_before(&id, from).await.map_err(Stop::Store)?;
+        let mut course = Course::new(&id, mark, until, None);
+        while let Some(changes) = course.more(store).await.map_err(Stop::Store)? {
+            for (change, before) in changes.iter().filter(|(change, _)| change.at >= from) {
+                let fields = fields(institution.id, feed, change, before.as_ref());
+                out.row(feed.kind, &fields).map_err(Stop::Output)?;
             }
         }
+        damaged += course.damaged;
     }
     Ok(damaged)
 }

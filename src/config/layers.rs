@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     str::FromStr as _,
+    time::Duration,
 };
 
 use providers::{Kind, Secrets};
@@ -16,15 +17,16 @@ use url::Url;
 
 use super::{
     Admin, Config, ConfigError, Console, DEFAULT, Feed, Inputs, OWN_SECRETS, Origin, Picks, Preset, Raw,
-    RawPreset, RawWebhook, Secret, Webhook,
+    RawHistory, RawPreset, RawWebhook, Secret, Webhook,
 };
-use crate::{fetch, schedule::Calendar, webhook::Key, widget};
+use crate::{fetch, schedule::Calendar, store::Retention, webhook::Key, widget};
 
-/// A token that nobody guesses.
+/// Days of which changes stay at least.
+const LEAST_KEPT: u32 = 31;
 /// Shorter, and a moment's hiccup changes the leader; longer, and readers notice that one is gone.
 const SHORTEST_LEASE: std::time::Duration = std::time::Duration::from_secs(3);
 const LONGEST_LEASE: std::time::Duration = std::time::Duration::from_mins(1);
-
+/// A token that nobody guesses.
 const LEAST_TOKEN: usize = 16;
 
 /// Secrets of sources, and our own.
@@ -187,6 +189,7 @@ impl Layers {
         if lease < SHORTEST_LEASE || lease > LONGEST_LEASE {
             problems.push(self.problem("store.lease", "allowed are 3s to 60s"));
         }
+        let history = self.history(&raw.history, &mut problems);
         let mut calendar = match raw.calendar.holidays {
             Some(days) => Calendar::new(days.into_iter().flat_map(|days| days.0)),
             None => Calendar::built_in(),
@@ -229,6 +232,7 @@ impl Layers {
         Ok(Config {
             server: raw.server,
             store: raw.store,
+            history,
             fetch: raw.fetch,
             calendar,
             judge: raw.judge,
@@ -391,6 +395,26 @@ impl Layers {
                 problems.push(self.problem(&format!("{key}.ca_file"), &outcome.to_string()));
             }
         }
+    }
+
+    /// What of old changes is dropped, which must leave the courses of prices that pages draw.
+    fn history(&self, raw: &RawHistory, problems: &mut Vec<String>) -> Retention {
+        const DAY: Duration = Duration::from_hours(24);
+        let RawHistory { keep, thin_after } = *raw;
+        if keep.is_some_and(|keep| keep < DAY * LEAST_KEPT) {
+            let why = format!("must be at least {LEAST_KEPT}d, since widgets draw the last 30 days");
+            problems.push(self.problem("history.keep", &why));
+        }
+        if thin_after.is_some_and(|after| after < DAY) {
+            problems.push(self.problem("history.thin_after", "must be at least 1d"));
+        }
+        if let (Some(keep), Some(after)) = (keep, thin_after)
+            && after >= keep
+        {
+            let why = "must be shorter than history.keep: what is dropped is not thinned out before";
+            problems.push(self.problem("history.thin_after", why));
+        }
+        Retention { keep, thin_after }
     }
 
     /// Who is told of events, by which key; `None`: nobody, or something is wrong with it.

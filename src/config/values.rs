@@ -104,6 +104,25 @@ impl FromStr for Span {
     }
 }
 
+/// So long ago: a length of time of up to a hundred years; "" for none.
+pub(super) fn optional_age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    const LONGEST: u64 = 36_525;
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+    if let Some(days) = days.filter(|days| *days <= LONGEST) {
+        return Ok(Some(Duration::from_secs(days * 86_400)));
+    }
+    match text.parse::<Span>() {
+        Ok(span) => Ok(Some(span.0)),
+        Err(_) => Err(D::Error::custom(format!(
+            "\"{text}\" is not an age; allowed are days such as 1825d, up to {LONGEST}d, or \"\" for none"
+        ))),
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parsed(deserializer)

@@ -120,7 +120,7 @@ pub fn cell(value: &Value) -> String {
 }
 
 /// A text that a spreadsheet would run gets an apostrophe before it; a negative number is none.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     if text.starts_with(FORMULA) && !is_number(text) { format!("'{text}") } else { text.to_owned() }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 use super::{as_of, difference};
 
+pub mod history;
+
 /// The three sections in one document.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "the schema of what the parent module puts together")]

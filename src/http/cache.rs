@@ -31,6 +31,11 @@ pub enum CachePolicy {
         /// When the first of its figures expires of those that have not.
         expires_at: Option<Timestamp>,
     },
+    /// What is past: it changes only when somebody reads past days after the fact.
+    Past {
+        /// Or not at all.
+        immutable: bool,
+    },
     /// Changes only with the program and its configuration.
     Program,
     /// Changes with the program, at an address that stays: newcomers get the new one within minutes.
@@ -73,6 +78,8 @@ impl CachePolicy {
                 // Digits and letters: there is one.
                 .unwrap_or(HeaderValue::from_static("no-store"))
             }
+            Self::Past { immutable: false } => HeaderValue::from_static("public, max-age=86400"),
+            Self::Past { immutable: true } => HeaderValue::from_static("public, max-age=86400, immutable"),
             Self::Program => HeaderValue::from_static(
                 "public, max-age=60, stale-while-revalidate=300, stale-if-error=86400",
             ),

@@ -210,11 +210,11 @@ fn parameter(parameter: &Value) -> Parameter {
     }
 }
 
-/// The request that the examples of the parameters make together: `product` belongs to gold alone, and is left out.
+/// The request that the examples of the parameters make together; what cannot stand beside the others is left out.
 fn query(parameters: &[Value]) -> String {
     let pairs: Vec<String> = parameters
         .iter()
-        .filter(|parameter| parameter["name"] != "product")
+        .filter(|parameter| parameter["name"].as_str().is_some_and(super::openapi::is_of_example))
         .map(|parameter| {
             let value = match &parameter["example"] {
                 Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),

@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Above these nothing is gained that a board's size would notice.
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: i32 = 5;
+/// For bodies that are made for one reader, who waits for it.
+const BROTLI_AT_ONCE: i32 = 3;
 /// Some tens of milliseconds for a few kilobytes.
 const BROTLI_BEST: i32 = 11;
 /// Larger than any body here, and small enough that the encoder asks for little memory.
@@ -62,6 +64,24 @@ impl Encoded {
     #[must_use]
     pub fn for_good(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>) -> Self {
         Self::with(own, body.as_ref(), BROTLI_BEST)
+    }
+
+    /// What is answered to one request and kept for nobody: in the coding that it likes best, and as it is.
+    #[must_use]
+    pub fn for_one(own: Vec<(HeaderName, HeaderValue)>, body: impl AsRef<[u8]>, request: &HeaderMap) -> Self {
+        let (body, headers) = (body.as_ref(), headers(own));
+        let mut encoded = Self { identity: Variant::new(&headers, None, body), gzip: None, brotli: None };
+        let Some(Wishes { brotli: br, gzip: gz, plain }) = wishes(request) else { return encoded };
+        let smaller = |name: &'static str, bytes: Option<Vec<u8>>| {
+            let bytes = bytes.filter(|bytes| bytes.len() < body.len())?;
+            Some(Variant::new(&headers, Some(HeaderValue::from_static(name)), &bytes))
+        };
+        if br > 0 && br >= gz && br >= plain {
+            encoded.brotli = smaller("br", brotli(body, BROTLI_AT_ONCE));
+        } else if gz > 0 && gz >= plain {
+            encoded.gzip = smaller("gzip", gzip(body));
+        }
+        encoded
     }
 
     /// What is compressed already.
@@ -152,6 +172,17 @@ impl Encoded {
         Ok(response)
     }
 
+    /// Whether the request takes it in any form.
+    ///
+    /// # Errors
+    /// [`NotAcceptable`]: 406.
+    pub fn accepted(&self, request: &HeaderMap) -> Result<(), NotAcceptable> {
+        if !self.media_accepted(request) {
+            return Err(NotAcceptable::Media);
+        }
+        self.choose(request).map(|_| ()).ok_or(NotAcceptable::Coding)
+    }
+
     /// Whether `Accept` allows our media type; without one everything is allowed.
     fn media_accepted(&self, request: &HeaderMap) -> bool {
         let ours = self.content_type();
@@ -178,33 +209,14 @@ impl Encoded {
 
     /// By `Accept-Encoding` (RFC 9110 §12.5.3): the coding that the client likes best; of equals the smallest.
     fn choose(&self, request: &HeaderMap) -> Option<&Variant> {
-        let mut values = request.get_all(header::ACCEPT_ENCODING).iter().peekable();
-        if values.peek().is_none() {
-            return Some(&self.identity);
-        }
-        let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
-        for (name, quality) in weighted(values) {
-            let known = match name {
-                "*" => &mut any,
-                _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
-                _ if name.eq_ignore_ascii_case("br") => &mut brotli,
-                _ if name.eq_ignore_ascii_case("identity") => &mut identity,
-                _ => continue,
-            };
-            *known = Some(quality);
-        }
-        let listed = |own: Option<u16>| own.or(any).unwrap_or(0);
-        // Plain bytes need not be listed; then everything that is comes before them.
-        let plain = identity.or(any).unwrap_or(1);
-        [
-            (self.brotli.as_ref(), listed(brotli)),
-            (self.gzip.as_ref(), listed(gzip)),
-            (Some(&self.identity), plain),
-        ]
-        .into_iter()
-        .filter_map(|(variant, quality)| variant.filter(|_| quality > 0).map(|variant| (quality, variant)))
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, variant)| variant)
+        let Some(Wishes { brotli, gzip, plain }) = wishes(request) else { return Some(&self.identity) };
+        [(self.brotli.as_ref(), brotli), (self.gzip.as_ref(), gzip), (Some(&self.identity), plain)]
+            .into_iter()
+            .filter_map(|(variant, quality)| {
+                variant.filter(|_| quality > 0).map(|variant| (quality, variant))
+            })
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+            .map(|(_, variant)| variant)
     }
 }
 
@@ -215,6 +227,36 @@ fn headers(own: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
         headers.insert(name, value);
     }
     headers
+}
+
+/// What `Accept-Encoding` says of each coding, in thousandths.
+struct Wishes {
+    brotli: u16,
+    gzip: u16,
+    plain: u16,
+}
+
+/// `None`: the request does not say.
+fn wishes(request: &HeaderMap) -> Option<Wishes> {
+    let mut values = request.get_all(header::ACCEPT_ENCODING).iter().peekable();
+    if values.peek().is_none() {
+        return None;
+    }
+    let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
+    for (name, quality) in weighted(values) {
+        let known = match name {
+            "*" => &mut any,
+            _ if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => &mut gzip,
+            _ if name.eq_ignore_ascii_case("br") => &mut brotli,
+            _ if name.eq_ignore_ascii_case("identity") => &mut identity,
+            _ => continue,
+        };
+        *known = Some(quality);
+    }
+    let listed = |own: Option<u16>| own.or(any).unwrap_or(0);
+    // Plain bytes need not be listed; then everything that is comes before them.
+    let plain = identity.or(any).unwrap_or(1);
+    Some(Wishes { brotli: listed(brotli), gzip: listed(gzip), plain })
 }
 
 impl Variant {

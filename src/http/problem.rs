@@ -64,7 +64,7 @@ problem_types! {
     PARAMETER = UNPROCESSABLE_ENTITY, "invalid-parameter", "A parameter is unknown or has a value that is not allowed",
         "errors names each parameter with the value that was given and what is allowed. Under /v1 unknown parameters are refused, since whoever wrote one expects an effect; elsewhere they are ignored.";
     TOO_MANY = TOO_MANY_REQUESTS, "too-many-requests", "Too many requests that cost work",
-        "Only what must be computed is counted: the first request for a selection after it changed, and every conversion. Fixed documents and answers that nothing changed (304) never are. Wait for as many seconds as Retry-After says.";
+        "Only what must be computed is counted: the first request for a selection after it changed, every conversion and every history. Fixed documents and answers that nothing changed (304) never are. Wait for as many seconds as Retry-After says.";
     HEADERS_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE, "header-fields-too-large", "The request has too many or too large headers",
         "At most 64 headers, 16 kB together. The connection is closed.";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "The request failed",
@@ -72,7 +72,7 @@ problem_types! {
     NOT_IMPLEMENTED = NOT_IMPLEMENTED, "not-implemented", "The form that was asked for is not made here",
         "oEmbed is answered as JSON and not as XML.";
     UNAVAILABLE = SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment",
-        "The figures have not been read yet, or too much is being computed at once. Wait for as many seconds as Retry-After says.";
+        "The figures have not been read yet, too much is being computed at once, or the store of the past cannot be read. Wait for as many seconds as Retry-After says.";
 }
 
 problem_types! {

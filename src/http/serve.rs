@@ -23,6 +23,7 @@ use axum::{
     Router,
     body::Body,
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header},
+    response::IntoResponse as _,
 };
 use bytes::Bytes;
 use futures_util::{
@@ -48,6 +49,7 @@ use tower_service::Service as _;
 
 use super::{
     Peer, Problem, Site,
+    stream::{Departure, Waiting},
     wire::{self, Patience, Wire},
 };
 use crate::metrics::Tally;
@@ -146,16 +148,17 @@ impl Listener {
         running: &TaskTracker,
     ) -> io::Result<()> {
         let places = Arc::new(Semaphore::new(public_connections()));
+        let spare = Arc::new(Semaphore::new(spare_files()));
         let listener = self.listener.into_std()?;
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(MAX_THREADS);
         for core in 0..cores {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let listener = listener.try_clone()?;
-            let (front, stop, places, token) =
-                (Arc::clone(front), stop.clone(), Arc::clone(&places), running.token());
+            let (front, stop, token) = (Arc::clone(front), stop.clone(), running.token());
+            let (places, spare) = (Arc::clone(&places), Arc::clone(&spare));
             let serve = async move {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, places, front, stop).await,
+                    Ok(listener) => serve(listener, places, spare, front, stop).await,
                     Err(error) => tracing::error!(%error, "a serving thread could not listen"),
                 }
                 drop(token);
@@ -169,7 +172,8 @@ impl Listener {
 
     /// Serves on this runtime until `stop`, then drains.
     pub async fn serve(self, front: Shown, stop: CancellationToken) {
-        serve(self.listener, Arc::new(Semaphore::new(MAX_CONNECTIONS)), front, stop).await;
+        let [places, spare] = [MAX_CONNECTIONS, 0].map(|permits| Arc::new(Semaphore::new(permits)));
+        serve(self.listener, places, spare, front, stop).await;
     }
 }
 
@@ -181,10 +185,30 @@ fn public_connections() -> usize {
         .clamp(LEAST_CONNECTIONS, MAX_CONNECTIONS)
 }
 
-async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Shown, stop: CancellationToken) {
+/// How many connections may be streams of events: those of the files that requests have no use for, and where there are
+/// few files, at most every other connection.
+#[must_use]
+pub fn room_for_streams() -> usize {
+    public_connections() / 2 + spare_files()
+}
+
+/// Files beyond those of connections and everything else.
+fn spare_files() -> usize {
+    let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX);
+    let spare = files.saturating_sub(OTHER_FILES + u64::try_from(MAX_CONNECTIONS).unwrap_or(0));
+    usize::try_from(spare).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}
+
+async fn serve(
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+    spare: Arc<Semaphore>,
+    front: Shown,
+    stop: CancellationToken,
+) {
     let mut server = http1::Builder::new();
     server.header_read_timeout(None).max_headers(MAX_HEADERS).max_buf_size(MAX_HEADER_BYTES);
-    let door = Door { server, front, connections: TaskTracker::new(), stopping: Arc::default() };
+    let door = Door { server, front, spare, connections: TaskTracker::new(), stopping: Arc::default() };
     while !stop.is_cancelled() {
         if AssertUnwindSafe(door.accept(&listener, &places, &stop)).catch_unwind().await.is_err() {
             tracing::error!("the accept loop panicked; it goes on");
@@ -206,6 +230,8 @@ async fn serve(listener: TcpListener, places: Arc<Semaphore>, front: Shown, stop
 struct Door {
     server: http1::Builder,
     front: Shown,
+    /// For streams, which then take no place from requests.
+    spare: Arc<Semaphore>,
     connections: TaskTracker,
     stopping: Arc<Stopping>,
 }
@@ -264,8 +290,17 @@ impl Door {
             registered: None,
             leaving: Leaving::No,
         });
+        let spare = Arc::clone(&self.spare);
         self.connections.spawn(async move {
             let ended = attendance.as_mut().await;
+            if let Some(departure) = attendance.patience.departure() {
+                let place = spare.try_acquire_owned().ok().or(place);
+                // Counts as an open connection for as long as it is held.
+                let (patience, stream) = attendance.depart(departure);
+                stream.await;
+                drop((patience, place));
+                return;
+            }
             if let Some(farewell) = attendance.end(ended.as_ref()) {
                 farewell.await;
             }
@@ -310,6 +345,9 @@ impl Future for Attendance {
         if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(cx) {
             return Poll::Ready(Some(ended));
         }
+        if this.patience.departs() {
+            return Poll::Ready(Some(Ok(())));
+        }
         if this.leaving == Leaving::No && this.stopping.is_now() {
             this.leaving = Leaving::Soon;
             this.timer.as_mut().reset(Instant::now() + ARRIVAL);
@@ -343,6 +381,12 @@ impl Future for Attendance {
 }
 
 impl Attendance {
+    /// The connection as a stream; what hyper kept for it is given back.
+    fn depart(self, departure: Departure) -> (Arc<Patience>, Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let wire = self.connection.into_parts().io.into_inner();
+        (self.patience, Box::pin(departure.on(wire.into_stream(), self.stopping)))
+    }
+
     /// Afterwards: who was refused or kept us waiting is told why. Rarely anything, so that it takes no room in the task
     /// of each connection.
     fn end(self, ended: Option<&hyper::Result<()>>) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
@@ -367,7 +411,7 @@ type Connection = http1::Connection<TokioIo<Wire>, Visitor>;
 /// Tells every connection once that the service stops. A token or a channel that each connection polls would take a
 /// lock whenever it wakes; this is one flag, and a lock when a connection comes and goes.
 #[derive(Default)]
-struct Stopping {
+pub(super) struct Stopping {
     now: AtomicBool,
     wakers: Mutex<Slab<Waker>>,
 }
@@ -377,11 +421,11 @@ impl Stopping {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn register(this: &Arc<Self>, waker: Waker) -> Registered {
+    pub(super) fn register(this: &Arc<Self>, waker: Waker) -> Registered {
         Registered { at: this.wakers().insert(waker), stopping: Arc::clone(this) }
     }
 
-    fn is_now(&self) -> bool {
+    pub(super) fn is_now(&self) -> bool {
         self.now.load(Ordering::Acquire)
     }
 
@@ -403,7 +447,7 @@ impl Stopping {
 }
 
 /// A waker's place in [`Stopping`].
-struct Registered {
+pub(super) struct Registered {
     stopping: Arc<Stopping>,
     at: usize,
 }
@@ -447,6 +491,7 @@ impl Service<Request<Incoming>> for Visitor {
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(self.peer));
+        let (version, uri, mount) = (request.version(), request.uri().clone(), Arc::clone(&front.mount));
         let answer = front.router.clone().call(request);
         let (patience, stopping) = (Arc::clone(&self.patience), Arc::clone(&self.stopping));
         Either::Right(Box::pin(async move {
@@ -455,6 +500,16 @@ impl Service<Request<Incoming>> for Visitor {
                 Err(never) => match never {},
             };
             patience.answered(response.status());
+            let waiting = response.extensions_mut().remove::<Waiting>();
+            if let Some(beginning) = waiting.and_then(|waiting| waiting.take()) {
+                let head = response.headers();
+                if patience.depart(Departure::new(version, head, &wire::date(), beginning)) {
+                    // The connection goes on without hyper, and without us.
+                    return std::future::pending().await;
+                }
+                let problem = Problem::unavailable(&uri, "the answers before this one have not been read", 1);
+                return Ok(problem_alone(problem, &mount).map(|body| Sent { body, patience }));
+            }
             if response.status() == StatusCode::NOT_MODIFIED {
                 // axum gives every HEAD one, here of a body that is not there.
                 response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -463,6 +518,15 @@ impl Service<Request<Incoming>> for Visitor {
             Ok(response.map(|body| Sent { body: EitherBody::Right(body), patience }))
         }))
     }
+}
+
+/// A problem that no router has seen; nothing is read behind it.
+fn problem_alone(problem: Problem, mount: &str) -> Response<EitherBody<Full<Bytes>, Body>> {
+    let mut response = problem.into_response();
+    let problem = response.extensions_mut().remove::<Problem>();
+    let told = problem.map_or_else(Vec::new, |problem| problem.told(mount));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response.map(|_| EitherBody::Left(Full::new(told.into())))
 }
 
 /// A body that says when it has been handed over.
@@ -532,7 +596,8 @@ mod tests {
             mount: "".into(),
             tally: Arc::default(),
         }));
-        let serving = serve(listener, Arc::new(Semaphore::new(places)), front, stop.clone());
+        let spare = Arc::new(Semaphore::new(0));
+        let serving = serve(listener, Arc::new(Semaphore::new(places)), spare, front, stop.clone());
         (address, stop, serving)
     }
 

@@ -1,7 +1,7 @@
 //! What a request wants: a published document as it is, or something derived from the snapshot. Read here once, for
 //! the quick way that only clones bytes and for the handlers that may have to compute them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,10 +12,11 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::Full;
+use jiff::Timestamp;
 use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
-use widgets::model;
+use widgets::{Lang, model};
 
 use super::{
     Peer, Problem, Site,
@@ -25,13 +26,16 @@ use super::{
     encoded::{Encoded, NotAcceptable},
     gallery::{self, Choice},
     limit,
+    moment::{self, Unread},
     widget::{self, Form},
 };
 use crate::{
-    board::{ServedFeed, Snapshot},
+    board::{Scope, ServedFeed, Snapshot, Status},
+    clock::{later, rfc3339},
     convert::{Conversion, Refusal},
-    document::{self, Document, Edition, shapes::QuoteJson},
-    filter::{Filter, MOST_ERRORS, WrongParameter},
+    document::{self, Document, Edition, atom, shapes::QuoteJson},
+    filter::{Filter, MOST_ERRORS, WrongParameter, parameters},
+    live::Frame,
     widget::Options,
 };
 
@@ -39,14 +43,27 @@ use crate::{
 #[allow(clippy::large_enum_variant, reason = "lives for one request; moving it is cheaper than allocating")]
 pub(super) enum Wanted {
     Fixed(Arc<Document>),
-    Derived { key: Key, policy: CachePolicy, recipe: Recipe },
+    Derived {
+        key: Key,
+        policy: CachePolicy,
+        recipe: Recipe,
+    },
+    /// Of a moment; the key is that of what cannot change any more.
+    Past {
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+    },
 }
 
 /// How to derive it.
 #[derive(Clone)]
 pub(super) enum Recipe {
     List(Kind, Filter),
+    /// Of a moment, whole or narrowed.
+    Document(Scope, Filter),
     Csv(Kind, Filter),
+    Atom(Kind, Filter, Lang),
     Widget(Form, Box<Options>),
     Gallery(Box<Choice>),
     Convert(Conversion),
@@ -58,7 +75,7 @@ impl Recipe {
         match self {
             Self::Convert(_) => true,
             Self::Widget(form, _) => form.is_picture(),
-            Self::List(..) | Self::Csv(..) | Self::Gallery(_) => false,
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Atom(..) | Self::Gallery(_) => false,
         }
     }
 
@@ -67,13 +84,35 @@ impl Recipe {
         match self {
             Self::Widget(form, options) => !form.is_picture() && options.is_default(),
             Self::Gallery(choice) => choice.is_default(),
-            Self::List(..) | Self::Csv(..) | Self::Convert(_) => false,
+            Self::Atom(_, filter, lang) => filter.is_all() && *lang == Lang::default(),
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Convert(_) => false,
         }
+    }
+
+    /// Whether every feed behind it has figures.
+    fn is_known(&self, feeds: &[ServedFeed]) -> bool {
+        let is_behind = |feed: &ServedFeed| {
+            let (kind, provider) = (feed.state.feed.kind, feed.state.institution.id);
+            match self {
+                Self::List(own, filter) | Self::Csv(own, filter) | Self::Atom(own, filter, _) => {
+                    *own == kind && filter.keeps_provider(provider)
+                }
+                Self::Document(scope, filter) => scope.holds(kind) && filter.keeps_provider(provider),
+                Self::Widget(_, options) => {
+                    crate::widget::kinds(options.kind).contains(&kind)
+                        && options.filter.keeps_provider(provider)
+                }
+                Self::Gallery(_) => true,
+                // It was computed, so what it needs was there.
+                Self::Convert(_) => false,
+            }
+        };
+        feeds.iter().all(|feed| !is_behind(feed) || feed.status != Status::Unavailable)
     }
 
     /// Whether the bytes say nothing of the version of the document behind them.
     const fn has_no_version(&self) -> bool {
-        matches!(self, Self::Convert(_) | Self::Csv(..) | Self::Widget(..))
+        matches!(self, Self::Convert(_) | Self::Csv(..) | Self::Atom(..) | Self::Widget(..))
     }
 }
 
@@ -88,7 +127,19 @@ fn wanted(
     path: &str,
     query: Option<&str>,
 ) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    if let Some(query) = query.filter(|_| path != GALLERY) {
+        match moment::split(query, site.clock.now()) {
+            Ok(None) => {}
+            Ok(Some((at, rest))) => return wanted_at(site, snapshot, path, rest, at),
+            Err(wrong) => return Some(Err(vec![wrong])),
+        }
+    }
     let pairs = || pairs(query.unwrap_or_default());
+    if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.ends_with(".csv"))
+    {
+        return Some(atom(snapshot, kind, pairs()));
+    }
     if let Some(name) = path.strip_prefix("/v1/")
         && let Some((name, document)) = snapshot.documents.get_key_value(name)
     {
@@ -101,7 +152,12 @@ fn wanted(
             None => (*name, Recipe::List),
         };
         let Some(kind) = kind_of(name) else {
-            return Some(no_parameters(query).map(|()| fixed()));
+            // Only the moment could be asked for, and is read above.
+            let moment = |mut wrong: Vec<WrongParameter>| {
+                wrong.iter_mut().for_each(|wrong| wrong.allowed.push(moment::AT.to_owned()));
+                wrong
+            };
+            return Some(no_parameters(query).map(|()| fixed()).map_err(moment));
         };
         return Some(Filter::read(kind, pairs(), &snapshot.feeds).map(|filter| {
             if filter.is_all() {
@@ -155,6 +211,107 @@ fn wanted(
     }
 }
 
+/// No publish has this number: nothing can change what is of a moment that is over.
+const SETTLED: i64 = i64::MIN;
+/// What may still change is asked for again after a while.
+const UNSETTLED: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// The same of a moment; `rest` is what else is asked for.
+fn wanted_at(
+    site: &Site,
+    snapshot: &Snapshot,
+    path: &str,
+    rest: Vec<(String, String)>,
+    at: Timestamp,
+) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    let past = |path: &'static str, query: String, recipe: Recipe| {
+        let key = Key { path, version: SETTLED, query: format!("{};{query}", at.as_second()) };
+        Wanted::Past { at, key, recipe }
+    };
+    if let Some(name) = path.strip_prefix("/v1/")
+        && let Some((name, _)) = snapshot.documents.get_key_value(name)
+    {
+        let Some(kind) = kind_of(name) else {
+            let scope = if *name == "feeds" { Scope::Feeds } else { Scope::Board };
+            let wrong = rest.into_iter().take(MOST_ERRORS).map(|(parameter, value)| {
+                let allowed = vec![moment::AT.to_owned()];
+                WrongParameter { parameter, value, allowed }
+            });
+            let wrong: Vec<WrongParameter> = wrong.collect();
+            let document = || past(name, String::new(), Recipe::Document(scope, Filter::default()));
+            return Some(if wrong.is_empty() { Ok(document()) } else { Err(wrong) });
+        };
+        return Some(Filter::read(kind, rest.into_iter(), &snapshot.feeds).map(|filter| {
+            let query = filter.key();
+            match name.strip_suffix(".csv") {
+                Some(_) => past(name, query, Recipe::Csv(kind, filter)),
+                None => past(name, query, Recipe::Document(Scope::Kind(kind), filter)),
+            }
+        }));
+    }
+    if let Some((form, kind)) = widget::at(path) {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+        return Some(widget::read(site, snapshot, form, kind, &query).map(|(form, options)| {
+            let options = options.at(at);
+            past(form.as_str(), options.path(), Recipe::Widget(form, Box::new(options)))
+        }));
+    }
+    (path == CONVERT).then(|| {
+        Conversion::read(rest.into_iter(), &snapshot.feeds)
+            .map(|conversion| past(CONVERT, conversion.key(), Recipe::Convert(conversion)))
+    })
+}
+
+/// A kind's changes. Their words give gold per lượng, so there is no unit to choose.
+fn atom(
+    snapshot: &Snapshot,
+    kind: Kind,
+    pairs: impl Iterator<Item = (String, String)>,
+) -> Result<Wanted, Vec<WrongParameter>> {
+    let (mut lang, mut wrong, mut rest) = (Lang::default(), Vec::new(), Vec::new());
+    for (parameter, value) in pairs {
+        let allowed: Vec<&str> = match parameter.as_str() {
+            "lang" => match value.parse() {
+                Ok(said) => {
+                    lang = said;
+                    continue;
+                }
+                Err(_) => Lang::ALLOWED.to_vec(),
+            },
+            "unit" => {
+                parameters(kind).iter().copied().filter(|name| *name != "unit").chain(["lang"]).collect()
+            }
+            _ => {
+                rest.push((parameter, value));
+                continue;
+            }
+        };
+        let allowed = allowed.into_iter().map(str::to_owned).collect();
+        wrong.push(WrongParameter { parameter, value, allowed });
+    }
+    let filter = match Filter::read(kind, rest.into_iter(), &snapshot.feeds) {
+        Ok(filter) if wrong.is_empty() => filter,
+        Ok(_) => return Err(wrong),
+        Err(more) => return Err(wrong.into_iter().chain(more).collect()),
+    };
+    let edition = edition(snapshot, kind, filter.providers());
+    let path = match kind {
+        Kind::Gold => "gold.atom",
+        Kind::Fx => "fx.atom",
+        Kind::Deposit => "deposits.atom",
+    };
+    Ok(Wanted::Derived {
+        key: Key {
+            path,
+            version: edition.map_or(0, |edition| edition.version),
+            query: format!("{}{}", lang.as_str(), filter.key()),
+        },
+        policy: edition.map_or(CachePolicy::Program, |edition| edition.policy),
+        recipe: Recipe::Atom(kind, filter, lang),
+    })
+}
+
 /// When what a widget shows last changed.
 fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
     let name = match *crate::widget::kinds(widget) {
@@ -166,7 +323,7 @@ fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
 
 /// When the feeds of a kind last changed: those of these providers, or, where none is named, the whole document, which
 /// changes with the list of its feeds too.
-fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
+pub(super) fn edition(snapshot: &Snapshot, kind: Kind, providers: &[&str]) -> Option<Edition> {
     if providers.is_empty() {
         return snapshot.documents.get(name_of(kind)).map(|document| document.edition());
     }
@@ -220,7 +377,11 @@ impl Site {
             Wanted::Fixed(document) => {
                 document.encoded.answer(method, headers, document.policy.header(now)).ok()
             }
-            Wanted::Derived { recipe, .. } if recipe.is_costly() => None,
+            Wanted::Derived { recipe, .. } | Wanted::Past { recipe, .. } if recipe.is_costly() => None,
+            Wanted::Past { key, .. } => {
+                let known = self.derived.known(&key).now_or_never()??;
+                known.answer(method, headers, CachePolicy::Immutable.header(now)).ok()
+            }
             Wanted::Derived { key, policy, .. } => {
                 let known = self.derived.known(&key).now_or_never()??;
                 known.answer(method, headers, policy.header(now)).ok()
@@ -238,6 +399,9 @@ impl Site {
             Some(Ok(Wanted::Fixed(document))) => {
                 return self.respond(&parts, &document.encoded, document.policy);
             }
+            Some(Ok(Wanted::Past { at, key, recipe })) => {
+                return self.answer_past(&parts, snapshot, at, key, recipe).await;
+            }
             Some(Ok(Wanted::Derived { key, policy, recipe })) => (key, policy, recipe),
         };
         if let Recipe::Convert(conversion) = &recipe
@@ -251,8 +415,7 @@ impl Site {
                 }
             };
         }
-        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
-        let client = limit::client(peer, &parts.headers, &self.trusted_proxies);
+        let client = self.client(&parts);
         let charge: Charge = {
             let site = Arc::clone(self);
             Arc::new(move || site.limiter.take(client))
@@ -297,17 +460,128 @@ impl Site {
                 }
                 response
             }
-            Err(Missed::Exhausted(exhausted)) => {
+            Err(missed) => self.refused(&parts, missed),
+        }
+    }
+
+    fn refused(&self, parts: &Parts, missed: Missed) -> Response {
+        match missed {
+            Missed::Exhausted(exhausted) => {
                 self.metrics.rate_limited();
                 Problem::too_many(&parts.uri, exhausted.retry_after)
                     .with_headers(exhausted.left.headers())
                     .into_response()
             }
-            Err(Missed::Busy) => {
+            Missed::Busy => {
                 Problem::unavailable(&parts.uri, "too much is being computed at once", 1).into_response()
             }
-            Err(Missed::Failed) => Problem::internal(&parts.uri).into_response(),
+            Missed::Failed => Problem::internal(&parts.uri).into_response(),
         }
+    }
+
+    /// What is of a moment: at hand, or rendered from the board of that moment, which may have to be read.
+    async fn answer_past(
+        self: &Arc<Self>,
+        parts: &Parts,
+        present: Arc<Snapshot>,
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+    ) -> Response {
+        let client = self.client(parts);
+        let pay = || self.limiter.take(client).map_err(Missed::Exhausted);
+        let known = self.derived.known(&key).await;
+        if let Some(encoded) = &known {
+            let response = self.respond(parts, encoded, CachePolicy::Immutable);
+            if !recipe.is_costly() || response.status() == StatusCode::NOT_MODIFIED {
+                return response;
+            }
+        }
+        // Whoever may have it already pays when that turns out not to be so, and has a turn of its own at the store; as
+        // often as others may have work done. A 304 of what is at hand is never counted.
+        let revalidates = parts.headers.contains_key(header::IF_NONE_MATCH)
+            && (known.is_some() || self.looks.take(client).is_ok());
+        let mut paid = None;
+        if !revalidates {
+            match pay() {
+                Ok(left) => paid = Some(left),
+                Err(missed) => return self.refused(parts, missed),
+            }
+        }
+        let (encoded, policy) = match known {
+            Some(encoded) => (encoded, CachePolicy::Immutable),
+            None => match self.render_past(parts, present, at, key, recipe, revalidates).await {
+                Ok(rendered) => rendered,
+                Err(refusal) => return refusal,
+            },
+        };
+        let mut response = self.respond(parts, &encoded, policy);
+        if response.status() == StatusCode::NOT_MODIFIED {
+            return response;
+        }
+        let left = match paid.map_or_else(pay, Ok) {
+            Ok(left) => left,
+            Err(missed) => return self.refused(parts, missed),
+        };
+        response.headers_mut().extend(left.into_iter().flat_map(limit::Left::headers));
+        response
+    }
+
+    /// The bytes and for how long they hold; the error is the answer.
+    #[allow(clippy::result_large_err, reason = "an answer is what the caller gives back")]
+    async fn render_past(
+        self: &Arc<Self>,
+        parts: &Parts,
+        present: Arc<Snapshot>,
+        at: Timestamp,
+        key: Key,
+        recipe: Recipe,
+        revalidates: bool,
+    ) -> Result<(Arc<Encoded>, CachePolicy), Response> {
+        let unavailable = |detail: &str, wait| Problem::unavailable(&parts.uri, detail, wait).into_response();
+        let moment = match self.moments.at(at, present, &self.clock, revalidates).await {
+            Ok(moment) => moment,
+            Err(Unread::Busy) => return Err(unavailable("too many moments are being read at once", 1)),
+            Err(Unread::Slow) => return Err(unavailable("the history takes too long to be read", 2)),
+            Err(Unread::Failed) => return Err(unavailable("the history cannot be read at the moment", 5)),
+        };
+        if let Recipe::Convert(conversion) = &recipe
+            && let Err(refusal) = conversion.convert(&moment.snapshot.feeds)
+        {
+            let wrong = match refusal {
+                Refusal::Wrong(wrong) => wrong,
+                Refusal::NotYet => WrongParameter {
+                    parameter: moment::AT.to_owned(),
+                    value: rfc3339(at),
+                    allowed: vec!["a moment at which the prices that this needs were known".to_owned()],
+                },
+            };
+            return Err(Problem::parameters(&parts.uri, vec![wrong]).into_response());
+        }
+        let settled = moment.settled && recipe.is_known(&moment.snapshot.feeds);
+        let (key, policy) = if settled {
+            (key, CachePolicy::Immutable)
+        } else {
+            let policy = CachePolicy::Latest {
+                next_refresh_at: Some(later(moment.read_at, UNSETTLED)),
+                expires_at: Some(later(moment.read_at, DAY)),
+            };
+            (Key { version: moment.reading, ..key }, policy)
+        };
+        let render: Render = {
+            let site = Arc::clone(self);
+            Arc::new(move || site.render(&moment.snapshot, &recipe))
+        };
+        match self.derived.get(key, Arc::new(|| Ok(None)), render).await {
+            Ok((encoded, _)) => Ok((encoded, policy)),
+            Err(missed) => Err(self.refused(parts, missed)),
+        }
+    }
+
+    /// Whose bucket a request counts against.
+    pub(super) fn client(&self, request: &Parts) -> IpAddr {
+        let peer = request.extensions.get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.0);
+        limit::client(peer, &request.headers, &self.trusted_proxies)
     }
 
     /// 200, 304 or 406.
@@ -329,13 +603,39 @@ impl Site {
         Problem::not_acceptable(&request.uri, &detail).into_response()
     }
 
+    fn atom(&self, snapshot: &Snapshot, kind: Kind, filter: &Filter, lang: Lang) -> Option<Encoded> {
+        let told = self.live.recent(kind);
+        let quote = |frame: &Arc<Frame>| {
+            let mut event: serde_json::Value = serde_json::from_str(frame.data()).ok()?;
+            event.get_mut("quote").map(serde_json::Value::take)
+        };
+        let told: Vec<serde_json::Value> = told.iter().filter_map(quote).collect();
+        let edition = edition(snapshot, kind, filter.providers())?;
+        let sheet = atom::Sheet {
+            kind,
+            feeds: &snapshot.feeds,
+            told: &told,
+            filter,
+            lang,
+            recorded: snapshot.recorded,
+            generated_at: edition.generated_at,
+            public: &self.public_url,
+        };
+        let written = sheet.write().inspect_err(|error| tracing::error!(%error, "a feed cannot be written"));
+        Some(data("application/atom+xml; charset=utf-8", written.ok()?))
+    }
+
     fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
         match recipe {
             Recipe::List(kind, filter) => {
                 let edition = edition(snapshot, *kind, filter.providers())?;
                 Some(document::part(*kind, &snapshot.feeds, snapshot.recorded, filter, edition))
             }
+            Recipe::Document(scope, filter) => {
+                Some(document::past(*scope, &snapshot.feeds, snapshot.recorded, filter, snapshot.at))
+            }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
+            Recipe::Atom(kind, filter, lang) => self.atom(snapshot, *kind, filter, *lang),
             Recipe::Widget(form, options) => self.widget(snapshot, *form, options),
             Recipe::Gallery(choice) => self.gallery(snapshot, choice),
             Recipe::Convert(conversion) => converted(conversion, snapshot),

@@ -8,7 +8,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::Problem;
+use super::{Problem, stream::Departure};
 use crate::{clock::Clock, metrics::Tally};
 
 /// Bytes that are copied rather than sent from two places.
@@ -42,6 +42,9 @@ pub(super) struct Patience {
     answering: AtomicBool,
     /// It is the reader of the answer who is slow; that has a limit of its own.
     stalled: AtomicBool,
+    /// The connection becomes a stream of events: so much it says, and when it does, with what.
+    departs: AtomicBool,
+    departure: Mutex<Option<Box<Departure>>>,
     /// Where the connection and its answers are counted.
     tally: Arc<Tally>,
 }
@@ -55,6 +58,8 @@ impl Patience {
             since: AtomicU64::new(0),
             answering: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
+            departs: AtomicBool::new(false),
+            departure: Mutex::new(None),
             tally: Arc::clone(tally),
         })
     }
@@ -67,6 +72,29 @@ impl Patience {
     /// From the request until the body of its answer is handed over.
     pub(super) fn answering(&self, now: bool) {
         self.answering.store(now, Ordering::Relaxed);
+    }
+
+    /// From now on the connection is a stream. Not so while an answer before this one is stuck in hyper's buffer.
+    pub(super) fn depart(&self, departure: Departure) -> bool {
+        if self.stalled.load(Ordering::Relaxed) {
+            return false;
+        }
+        *self.departure.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(departure));
+        self.departs.store(true, Ordering::Release);
+        true
+    }
+
+    /// Whether it does.
+    pub(super) fn departs(&self) -> bool {
+        self.departs.load(Ordering::Acquire)
+    }
+
+    /// With what.
+    pub(super) fn departure(&self) -> Option<Departure> {
+        if !self.departs() {
+            return None;
+        }
+        self.departure.lock().unwrap_or_else(PoisonError::into_inner).take().map(|boxed| *boxed)
     }
 
     fn written(&self) {
@@ -154,6 +182,11 @@ impl Wire {
         }
     }
 
+    /// Without us.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Whether a client may still be sending what was refused.
     pub(super) const fn was_refused(&self) -> bool {
         self.refused
@@ -232,7 +265,7 @@ thread_local! {
 }
 
 /// IMF-fixdate (RFC 9110 §5.6.7).
-fn date() -> String {
+pub(super) fn date() -> String {
     Clock::system().now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 

@@ -24,6 +24,8 @@ const CHECK_AFTER: Duration = Duration::from_secs(5);
 /// A backup that failed is tried again after this.
 const AGAIN: Duration = Duration::from_mins(10);
 const TICK: Duration = Duration::from_secs(1);
+/// What is kept for a while only is looked through this often.
+const DAILY: Duration = Duration::from_hours(24);
 
 /// How a store is kept while the service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +69,18 @@ impl Store {
     async fn look_after(&self, backups: Backups) {
         let started = tokio::time::Instant::now();
         let mut checked = false;
+        let mut pruned: Option<tokio::time::Instant> = None;
         let mut next = started + self.first_backup(backups);
         loop {
             tokio::time::sleep(TICK).await;
             if self.waiting() > 0 {
                 self.flush().await;
+            }
+            if checked && pruned.is_none_or(|at| at.elapsed() >= DAILY) {
+                pruned = Some(tokio::time::Instant::now());
+                if let Err(error) = self.prune_events(Clock::system().now()).await {
+                    tracing::warn!(%error, "old events could not be let go");
+                }
             }
             let due = backups.keep > 0 && tokio::time::Instant::now() >= next;
             let unchecked = !checked && started.elapsed() >= CHECK_AFTER.min(backups.every);

@@ -1,18 +1,28 @@
-//! Every change that was kept, for `export`: series by series, page by page, so that neither memory nor a reader that
-//! pauses depends on how many years there are. Reads only.
+//! Every change that was kept: which figures there are, what was in force at an instant, and what changed after it, page
+//! by page, so that neither memory nor a reader that pauses depends on how many years there are. Reads only.
+
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use providers::{AsOf, Quote};
 
 use super::{
     Store, StoreError,
-    rows::{CHANGE, is_whole, second},
+    rows::{second, sum},
+    sql::{Row, Tx, Value},
 };
 
 /// Rows at a time; between two pages the file is free for whoever writes.
 const PAGE: i64 = 1000;
 /// Since this schema a row says whether it is what was written.
 const SUMMED: i64 = 3;
+/// So many figures are read in one statement.
+pub const MOST_TOGETHER: usize = 64;
+/// How far the same figures are followed back in one statement, first and last; longer runs begin there.
+const RUN_FROM: i64 = 16;
+const RUN_TO: i64 = 4096;
+/// The columns of a change.
+const COLUMNS: &str = "id, seq, at, source, feed, as_of, figures, sum";
 
 /// One figure over the years.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +44,34 @@ pub struct Change {
     pub as_of: AsOf,
     /// The figures.
     pub quote: Quote,
+    /// Where it stands in its series.
+    pub mark: Mark,
 }
 
-/// A place in a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place in a series: behind a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    at: i64,
-    seq: i64,
+    /// Unix seconds.
+    pub at: i64,
+    /// Of rows of one second.
+    pub seq: i64,
+}
+
+impl Mark {
+    /// Before everything.
+    pub const BEGINNING: Self = Self { at: i64::MIN, seq: i64::MIN };
+
+    /// Before whatever is of this second.
+    #[must_use]
+    pub const fn before(at: i64) -> Self {
+        Self { at, seq: i64::MIN }
+    }
+
+    /// One before: what is read behind it begins with the row itself.
+    #[must_use]
+    pub const fn included(self) -> Self {
+        Self { at: self.at, seq: self.seq.saturating_sub(1) }
+    }
 }
 
 /// Some changes in a row, oldest first.
@@ -52,6 +83,49 @@ pub struct Page {
     pub damaged: usize,
     /// Where the next page begins; `None`: this is the last.
     pub next: Option<Mark>,
+}
+
+/// Changes of several figures, each oldest first.
+#[derive(Debug, Default)]
+pub struct Pages {
+    /// By id.
+    pub changes: HashMap<String, Vec<Change>>,
+    /// There were too many; of this id and those behind it, in the order of the alphabet, not all are here.
+    pub cut_at: Option<String>,
+}
+
+/// Says the same again as the figures before it: then it is passed over, whatever source it is of. Days that were read
+/// after the fact are kept in full, also where nothing changed.
+#[must_use]
+pub fn is_change(before: Option<&Quote>, quote: &Quote) -> bool {
+    before.is_none_or(|before| !before.same_figures(quote))
+}
+
+/// A row as it was written, or nothing.
+fn read_change(row: &Row) -> Option<Change> {
+    let read = || -> Result<Option<Change>, sqlx::Error> {
+        let (id, feed): (String, String) = (row.try_get("id")?, row.try_get("feed")?);
+        let (seq, at): (i64, i64) = (row.try_get("seq")?, row.try_get("at")?);
+        let (source, as_of): (String, String) = (row.try_get("source")?, row.try_get("as_of")?);
+        let figures: String = row.try_get("figures")?;
+        let written: Option<i64> = row.try_get("sum")?;
+        let found = || sum(&[&id, &source, &feed, &at.to_string(), &as_of, &figures]);
+        if written.is_some_and(|written| written != found()) {
+            return Ok(None);
+        }
+        let (Ok(as_of), Ok(quote)) = (serde_json::from_str(&as_of), serde_json::from_str(&figures)) else {
+            return Ok(None);
+        };
+        Ok(Some(Change { at: second(at), source, as_of, quote, mark: Mark { at, seq } }))
+    };
+    read().unwrap_or_default()
+}
+
+/// `$2, $3, …` for so many ids, the last one repeated up to a round number: few texts for the database to plan.
+fn places(ids: &[String], first: usize) -> (String, impl Iterator<Item = &String>) {
+    let count = [1, 8, MOST_TOGETHER].into_iter().find(|count| ids.len() <= *count).unwrap_or(ids.len());
+    let places: Vec<String> = (first..first + count).map(|place| format!("${place}")).collect();
+    (places.join(", "), (0..count).filter_map(|at| ids.get(at).or(ids.last())))
 }
 
 impl Store {
@@ -83,16 +157,176 @@ impl Store {
         Ok(series.collect::<Result<_, sqlx::Error>>()?)
     }
 
+    /// Every figure of a feed of which a change was kept, with its newest word: what it is of.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn series_of(&self, feed: &str) -> Result<Vec<(String, Quote)>, StoreError> {
+        let rows = self
+            .reader()
+            .rows(
+                "SELECT s.id, max(q.figures) AS figures FROM series s LEFT JOIN quote q ON q.id = s.id
+             WHERE s.feed = $1 GROUP BY s.id ORDER BY s.id",
+                &[feed.into()],
+            )
+            .await?;
+        let mut series = Vec::with_capacity(rows.len());
+        let mut unquoted = Vec::new();
+        for row in &rows {
+            let (id, figures): (String, Option<String>) = (row.try_get("id")?, row.try_get("figures")?);
+            match figures.and_then(|figures| serde_json::from_str(&figures).ok()) {
+                Some(quote) => series.push((id, quote)),
+                None => unquoted.push(id),
+            }
+        }
+        // No longer quoted, or only ever read after the fact.
+        for ids in unquoted.chunks(MOST_TOGETHER) {
+            let last = self.two_before(ids, i64::MAX).await?;
+            series.extend(
+                last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))),
+            );
+        }
+        Ok(series)
+    }
+
+    /// Of each figure what came into force last before a second, and the last word before that.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn in_force(
+        &self,
+        ids: &[String],
+        before: i64,
+    ) -> Result<HashMap<String, (Change, Option<Change>)>, StoreError> {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(MOST_TOGETHER) {
+            for (id, mut changes) in self.two_before(ids, before).await? {
+                let Some(mut last) = changes.pop() else { continue };
+                let mut earlier = None;
+                // Of one instant only: there is nothing before it. Else it may say the same again, and came into force before.
+                let mut again = changes.first().is_some_and(|first| first.at < last.at);
+                while let Some(change) = changes.pop() {
+                    if is_change(Some(&change.quote), &last.quote) {
+                        (again, earlier) = (false, Some(change));
+                        break;
+                    }
+                    last = change;
+                }
+                if again {
+                    (last, earlier) = self.beginning_of_run(&id, last).await?;
+                }
+                found.insert(id, (last, earlier));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where the figures of a change began to hold, and those before them.
+    async fn beginning_of_run(
+        &self,
+        id: &str,
+        mut change: Change,
+    ) -> Result<(Change, Option<Change>), StoreError> {
+        let mut most = RUN_FROM;
+        while most <= RUN_TO {
+            let text = format!(
+                "SELECT {COLUMNS} FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}"
+            );
+            let rows = self
+                .reader()
+                .rows(&text, &[id.into(), change.mark.at.into(), change.mark.seq.into()])
+                .await?;
+            for row in &rows {
+                let Some(earlier) = read_change(row) else { continue };
+                if is_change(Some(&earlier.quote), &change.quote) {
+                    return Ok((change, Some(earlier)));
+                }
+                change = earlier;
+            }
+            if i64::try_from(rows.len()).unwrap_or(most) < most {
+                break;
+            }
+            most *= 16;
+        }
+        Ok((change, None))
+    }
+
+    /// The rows of the last two instants before a second, of each figure, oldest first.
+    async fn two_before(
+        &self,
+        ids: &[String],
+        before: i64,
+    ) -> Result<HashMap<String, Vec<Change>>, StoreError> {
+        let (places, bound) = places(ids, 3);
+        let columns =
+            COLUMNS.replace("id, seq", "c.id, c.seq").replace("at, source, feed", "c.at, c.source, c.feed");
+        let text = format!(
+            "SELECT {columns} FROM series s JOIN change c ON c.id = s.id AND c.at < $1 AND c.at >= coalesce(
+               (SELECT b.at FROM change b WHERE b.id = s.id AND b.at < $1 AND b.at < (
+                  SELECT e.at FROM change e WHERE e.id = s.id AND e.at < $1 ORDER BY e.at DESC LIMIT 1)
+                ORDER BY b.at DESC LIMIT 1), $2)
+             WHERE s.id IN ({places}) ORDER BY c.id, c.at, c.seq"
+        );
+        let mut values: Vec<Value> = vec![before.into(), i64::MIN.into()];
+        values.extend(bound.map(Value::from));
+        let mut found: HashMap<String, Vec<Change>> = HashMap::new();
+        for row in &self.reader().rows(&text, &values).await? {
+            if let Some(change) = read_change(row) {
+                found.entry(row.try_get("id")?).or_default().push(change);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes of several figures from a second on and before another, so many at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; a row that is not what was written is left out.
+    pub async fn pages(
+        &self,
+        ids: &[String],
+        from: i64,
+        until: i64,
+        most: usize,
+    ) -> Result<Pages, StoreError> {
+        let mut pages = Pages::default();
+        let (places, bound) = places(ids, 3);
+        let text = format!(
+            "SELECT {COLUMNS} FROM change WHERE id IN ({places}) AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}",
+            most + 1
+        );
+        let mut values: Vec<Value> = vec![from.into(), until.into()];
+        values.extend(bound.map(Value::from));
+        let rows = self.reader().rows(&text, &values).await?;
+        let mut damaged = 0_usize;
+        let mut own: (String, Vec<Change>) = Default::default();
+        for row in &rows {
+            let id: String = row.try_get("id")?;
+            if id != own.0 {
+                let (id, changes) = std::mem::replace(&mut own, (id, Vec::new()));
+                pages.changes.insert(id, changes);
+            }
+            match read_change(row) {
+                Some(change) => own.1.push(change),
+                None => damaged += 1,
+            }
+        }
+        pages.cut_at = (rows.len() > most).then(|| own.0.clone());
+        pages.changes.insert(own.0, own.1);
+        tell_damage(damaged);
+        Ok(pages)
+    }
+
     /// The place of the last change before an instant, from which the one at it can be told; else the beginning.
     ///
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn mark_before(&self, id: &str, from: Timestamp) -> Result<Mark, StoreError> {
         let text = "SELECT at, seq FROM change WHERE id = $1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1";
-        let found = self.base().row(text, &[id.into(), from.as_second().into()]).await?;
-        let Some(row) = found else { return Ok(Mark { at: i64::MIN, seq: i64::MIN }) };
+        let found = self.reader().row(text, &[id.into(), from.as_second().into()]).await?;
+        let Some(row) = found else { return Ok(Mark::BEGINNING) };
         // One before it: a page begins behind its mark.
-        Ok(Mark { at: row.try_get("at")?, seq: row.try_get::<i64>("seq")? - 1 })
+        Ok(Mark { at: row.try_get("at")?, seq: row.try_get("seq")? }.included())
     }
 
     /// Changes behind a mark and before an instant.
@@ -100,28 +334,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn page(&self, id: &str, behind: Mark, until: Timestamp) -> Result<Page, StoreError> {
-        let plain = CHANGE.plain();
         let text = format!(
-            "SELECT seq, at, source, as_of, figures, sum, {plain} FROM change
+            "SELECT {COLUMNS} FROM change
              WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}"
         );
         let values = [id.into(), behind.at.into(), behind.seq.into(), until.as_second().into()];
-        let rows = self.base().rows(&text, &values).await?;
+        let rows = self.reader().rows(&text, &values).await?;
         let full = i64::try_from(rows.len()).unwrap_or(PAGE) >= PAGE;
         let mut page = Page::default();
         for row in &rows {
-            let change = || -> Option<Change> {
-                let text = |column| row.try_get::<String>(column).ok();
-                let whole = is_whole(row).ok()?;
-                whole.then_some(())?;
-                Some(Change {
-                    at: second(row.try_get("at").ok()?),
-                    source: text("source")?,
-                    as_of: serde_json::from_str(&text("as_of")?).ok()?,
-                    quote: serde_json::from_str(&text("figures")?).ok()?,
-                })
-            };
-            match change() {
+            match read_change(row) {
                 Some(change) => page.changes.push(change),
                 None => page.damaged += 1,
             }
@@ -131,4 +353,56 @@ impl Store {
         }
         Ok(page)
     }
+}
+
+/// In the log: what is left out of an answer is no reason to refuse the rest.
+pub(crate) fn tell_damage(rows: usize) {
+    if rows > 0 {
+        tracing::error!(rows, "changes in the store are not what was written and are left out of a history");
+    }
+}
+
+/// One figure from a mark on, page by page, without what says the same again.
+#[derive(Debug)]
+pub struct Course {
+    id: String,
+    until: Timestamp,
+    next: Option<Mark>,
+    before: Option<Quote>,
+    /// Rows that are not what was written and were left out.
+    pub damaged: usize,
+}
+
+impl Course {
+    /// Behind a mark and before an instant; `before` are the figures at the mark.
+    #[must_use]
+    pub fn new(id: &str, behind: Mark, until: Timestamp, before: Option<Quote>) -> Self {
+        Self { id: id.to_owned(), until, next: Some(behind), before, damaged: 0 }
+    }
+
+    /// The next changes, each with the figures before it; `None`: that was all.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn more(&mut self, store: &Store) -> Result<Option<Vec<(Change, Option<Quote>)>>, StoreError> {
+        let Some(behind) = self.next else { return Ok(None) };
+        let page = store.page(&self.id, behind, self.until).await?;
+        self.next = page.next;
+        self.damaged += page.damaged;
+        let mut changes = Vec::with_capacity(page.changes.len());
+        for change in page.changes {
+            if is_change(self.before.as_ref(), &change.quote) {
+                let before = self.before.replace(change.quote.clone());
+                changes.push((change, before));
+            }
+        }
+        Ok(Some(changes))
+    }
+}
+
+/// Remembers that a figure has a history.
+pub(super) async fn keep_series(transaction: &mut Tx<'_>, id: &str, feed: &str) -> Result<(), sqlx::Error> {
+    let text = "INSERT INTO series (id, feed) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+    transaction.execute(text, &[id.into(), feed.into()]).await?;
+    Ok(())
 }

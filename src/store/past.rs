@@ -17,11 +17,13 @@ use sqlx::{
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
+    history::keep_series,
     inspect::unusable,
     is_shared, options,
     rows::{json, second, sum},
     sql::{Base, Tx, Value, begin_on},
-    write::KEEP_CHANGE,
+    stood::keep_name,
+    write::KEEP_LATE_CHANGE,
 };
 
 /// What came of a day.
@@ -295,7 +297,9 @@ async fn keep_figure(
     let sum = sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]);
     let values =
         [(&id).into(), source.into(), feed.into(), at.into(), as_of.into(), figures.into(), sum.into()];
-    transaction.execute(KEEP_CHANGE, &values).await?;
+    transaction.execute(KEEP_LATE_CHANGE, &values).await?;
+    keep_name(transaction, &id, source, feed).await?;
+    keep_series(transaction, &id, feed).await?;
     Ok(true)
 }
 

@@ -516,7 +516,7 @@ impl Store {
         let result = async {
             let mut transaction = begin_on(pool).await?;
             fence(&mut transaction, self.epoch()).await?;
-            keep_documents(&mut transaction, &publication.documents).await?;
+            keep_documents(&mut transaction, &publication.documents, &[]).await?;
             for (feed, state) in &publication.feeds {
                 let text = "INSERT INTO published_feed (feed, version, state) VALUES ($1, $2, $3)
                      ON CONFLICT (feed) DO UPDATE SET version = excluded.version, state = excluded.state";

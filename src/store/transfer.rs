@@ -12,7 +12,7 @@ const PAGE: i64 = 1000;
 
 /// A table and its columns, those that hold whole numbers marked by `#`. Rows number themselves anew.
 const TABLES: &[(&str, &[&str])] = &[
-    ("change", &["id", "source", "feed", "#at", "as_of", "figures", "#sum"]),
+    ("change", &["id", "source", "feed", "#at", "as_of", "figures", "#sum", "#late"]),
     (
         "quote",
         &[
@@ -34,6 +34,13 @@ const TABLES: &[(&str, &[&str])] = &[
     ("audit", &["#at", "via", "action", "target", "before", "after", "outcome"]),
     ("backfill", &["feed", "source", "day", "outcome", "#asked_at"]),
     ("backfill_wait", &["feed", "source", "#until"]),
+    ("event", &["#seq", "#at", "what", "feed", "subject", "data"]),
+    ("series", &["id", "feed"]),
+    ("figure", &["id", "source", "feed"]),
+    ("watched", &["feed", "source", "#day", "seconds"]),
+    ("watched_before", &["feed", "source", "#first_at", "#last_at"]),
+    ("stood", &["id", "source", "#at", "kept", "#sum"]),
+    ("dated", &["id", "source", "#at", "as_of"]),
 ];
 
 impl Store {
@@ -101,6 +108,7 @@ impl Store {
                         Value::Text(as_of),
                         Value::Text(figures),
                         missing @ Value::NoInt,
+                        _,
                     ],
                 ) = (*table == *"change", values.as_mut_slice())
                 {

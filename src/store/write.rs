@@ -15,13 +15,16 @@ use tokio::time::Instant;
 use super::{
     Act, Attempt, Kept, Published, Store, StoreError,
     audit::keep_act,
+    events::keep_events,
     held::keep_held,
+    history::keep_series,
     inspect::{is_damage, primary_code},
     postgres,
     rows::{json, sum},
     sql::{Base, Tx, begin_on},
+    stood::{Remark, keep_name, keep_remarks},
 };
-use crate::judge::hold::Held;
+use crate::{events::Numbered, judge::hold::Held};
 
 /// A disk that fails is tried again after this, doubled up to the longest.
 const AGAIN_FROM: Duration = Duration::from_secs(1);
@@ -53,8 +56,9 @@ pub struct Answer {
 /// One transaction.
 #[derive(Debug)]
 enum Write {
-    Answer(Box<Answer>),
-    Publish(Vec<(String, Published)>),
+    /// With what the changes in it do not say.
+    Answer(Box<Answer>, Vec<Remark>),
+    Publish(Vec<(String, Published)>, Vec<Numbered>),
     Act(Box<Act>),
 }
 
@@ -91,27 +95,34 @@ impl Queue {
     fn push(&self, write: Write) {
         let mut writes = self.writes();
         match write {
-            Write::Answer(new) => {
+            Write::Answer(new, more) => {
                 let own = writes.iter_mut().rev().find_map(|waiting| match waiting {
-                    Write::Answer(old) if (&old.feed, &old.source) == (&new.feed, &new.source) => Some(old),
+                    Write::Answer(old, remarks) if (&old.feed, &old.source) == (&new.feed, &new.source) => {
+                        Some((old, remarks))
+                    }
                     _ => None,
                 });
                 match own.filter(|_| new.dropped.is_empty()) {
-                    Some(old) => old.join(*new),
-                    None => writes.push_back(Write::Answer(new)),
+                    Some((old, remarks)) => {
+                        old.join(*new);
+                        remarks.extend(more);
+                    }
+                    None => writes.push_back(Write::Answer(new, more)),
                 }
             }
-            Write::Publish(new) => {
+            Write::Publish(new, happened) => {
                 let own = writes.iter_mut().find_map(|waiting| match waiting {
-                    Write::Publish(old) => Some(old),
-                    Write::Answer(_) | Write::Act(_) => None,
+                    Write::Publish(old, events) => Some((old, events)),
+                    Write::Answer(..) | Write::Act(_) => None,
                 });
                 match own {
-                    Some(old) => {
+                    Some((old, events)) => {
                         old.retain(|(name, _)| !new.iter().any(|(known, _)| known == name));
                         old.extend(new);
+                        events.extend(happened);
+                        events.drain(..events.len().saturating_sub(MOST_WAITING));
                     }
-                    None => writes.push_back(Write::Publish(new)),
+                    None => writes.push_back(Write::Publish(new, happened)),
                 }
             }
             act @ Write::Act(_) => writes.push_back(act),
@@ -145,12 +156,22 @@ impl Answer {
 impl Store {
     /// Takes an answer for writing; [`Store::flush`] writes it.
     pub fn push(&self, answer: Answer) {
-        self.queue.push(Write::Answer(Box::new(answer)));
+        self.push_with(answer, Vec::new());
+    }
+
+    /// The same, with what a past board needs of it beside its changes; in one transaction.
+    pub fn push_with(&self, answer: Answer, remarks: Vec<Remark>) {
+        self.queue.push(Write::Answer(Box::new(answer), remarks));
     }
 
     /// Takes a publish for writing; [`Store::flush`] writes it.
     pub fn push_published(&self, documents: Vec<(String, Published)>) {
-        self.queue.push(Write::Publish(documents));
+        self.push_publish(documents, Vec::new());
+    }
+
+    /// The same with what happened between it and the one before.
+    pub fn push_publish(&self, documents: Vec<(String, Published)>, events: Vec<Numbered>) {
+        self.queue.push(Write::Publish(documents, events));
     }
 
     /// Takes an act of the operator's for writing; [`Store::flush`] writes it.
@@ -231,7 +252,7 @@ impl Store {
 
     /// Writes what was published, without a queue.
     pub(super) async fn publish_now(&self, documents: Vec<(String, Published)>) -> Result<(), sqlx::Error> {
-        self.write_one(&Write::Publish(documents)).await
+        self.write_one(&Write::Publish(documents, Vec::new())).await
     }
 
     /// Forgets what waits and is not the operator's.
@@ -262,7 +283,7 @@ pub(super) async fn publish(
     pool: &SqlitePool,
     documents: Vec<(String, Published)>,
 ) -> Result<(), sqlx::Error> {
-    written(&Base::Sqlite(pool.clone()), None, &Write::Publish(documents)).await
+    written(&Base::Sqlite(pool.clone()), None, &Write::Publish(documents, Vec::new())).await
 }
 
 /// One write, in one transaction.
@@ -294,8 +315,8 @@ async fn written(base: &Base, epoch: Option<i64>, write: &Write) -> Result<(), s
 impl Write {
     async fn put(&self, transaction: &mut Tx<'_>) -> Result<(), sqlx::Error> {
         match self {
-            Self::Answer(answer) => keep_answer(transaction, answer).await,
-            Self::Publish(documents) => keep_documents(transaction, documents).await,
+            Self::Answer(answer, remarks) => keep_answer(transaction, answer, remarks).await,
+            Self::Publish(documents, events) => keep_documents(transaction, documents, events).await,
             Self::Act(act) => keep_act(transaction, act).await,
         }
     }
@@ -303,8 +324,8 @@ impl Write {
     /// Instants of the changes in it.
     fn changes(&self) -> impl Iterator<Item = Timestamp> {
         let quotes = match self {
-            Self::Answer(answer) => answer.quotes.as_slice(),
-            Self::Publish(_) | Self::Act(_) => &[],
+            Self::Answer(answer, _) => answer.quotes.as_slice(),
+            Self::Publish(..) | Self::Act(_) => &[],
         };
         quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at)
     }
@@ -318,8 +339,12 @@ fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::E
     }
 }
 
-/// One answer.
-pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Result<(), sqlx::Error> {
+/// One answer, with what its changes do not say.
+pub(super) async fn keep_answer(
+    transaction: &mut Tx<'_>,
+    answer: &Answer,
+    remarks: &[Remark],
+) -> Result<(), sqlx::Error> {
     let Answer { attempt, quotes, dropped, keys, held, .. } = answer;
     let (feed, source) = (answer.feed.as_ref(), answer.source.as_ref());
     for key in dropped {
@@ -332,6 +357,7 @@ pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Re
     for (kept, changed) in quotes {
         keep_quote(transaction, feed, source, kept, *changed).await?;
     }
+    keep_remarks(transaction, feed, source, remarks).await?;
     let (keys, at) = (json(&keys), attempt.at.as_second());
     let reason = attempt.reason.as_ref().map(json);
     let cells =
@@ -356,6 +382,10 @@ pub(super) async fn keep_answer(transaction: &mut Tx<'_>, answer: &Answer) -> Re
 /// A change, once: a transaction of which nobody knows whether it was committed is written again.
 pub(super) const KEEP_CHANGE: &str = "INSERT INTO change (id, source, feed, at, as_of, figures, sum)
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+/// The same, of a board that was read after the fact.
+pub(super) const KEEP_LATE_CHANGE: &str =
+    "INSERT INTO change (id, source, feed, at, as_of, figures, sum, late)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING";
 
 async fn keep_quote(
     transaction: &mut Tx<'_>,
@@ -380,6 +410,8 @@ async fn keep_quote(
             sum(&[&id, source, feed, &changed_at, &as_of, &figures]).into(),
         ];
         transaction.execute(KEEP_CHANGE, &values).await?;
+        keep_name(transaction, &id, source, feed).await?;
+        keep_series(transaction, &id, feed).await?;
     }
     let before = previous.as_deref().unwrap_or("");
     let text = "INSERT INTO quote
@@ -408,6 +440,7 @@ async fn keep_quote(
 pub(super) async fn keep_documents(
     transaction: &mut Tx<'_>,
     documents: &[(String, Published)],
+    events: &[Numbered],
 ) -> Result<(), sqlx::Error> {
     for (name, published) in documents {
         let (version, at) = (published.version, published.generated_at.as_second());
@@ -423,5 +456,5 @@ pub(super) async fn keep_documents(
         ];
         transaction.execute(text, &values).await?;
     }
-    Ok(())
+    keep_events(transaction, events).await
 }

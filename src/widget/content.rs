@@ -34,7 +34,7 @@ pub fn content(snapshot: &Snapshot, options: &Options, config: &Widgets, home: &
         model::Kind::Deposits => Content::Deposits(shop.deposits(picks)),
         model::Kind::Ticker => Content::Ticker(shop.tape(picks)),
     };
-    Widget { recorded: snapshot.recorded, home: home.to_owned(), content }
+    Widget { recorded: snapshot.recorded, at: options.at, home: home.to_owned(), content }
 }
 
 const NOTHING: Figure =

@@ -23,23 +23,23 @@ use crate::{
     world::{Simulation, at, board_step, facts, recorded_sources, sheet, tape},
 };
 
-type Fact = (String, &'static str, Decimal);
+pub type Fact = (String, &'static str, Decimal);
 
 /// What the sources really published, by feed.
-type Published = Arc<Mutex<BTreeMap<&'static str, BTreeSet<Fact>>>>;
+pub type Published = Arc<Mutex<BTreeMap<&'static str, BTreeSet<Fact>>>>;
 
 /// One source's day: yesterday's board until eight, then today's, which moves a little every quarter of an hour.
-struct Market {
-    feed: &'static Feed,
-    source: &'static Source,
-    tapes: [BTreeMap<String, Vec<u8>>; 2],
-    clock: Clock,
-    published: Published,
+pub struct Market {
+    pub feed: &'static Feed,
+    pub source: &'static Source,
+    pub tapes: [BTreeMap<String, Vec<u8>>; 2],
+    pub clock: Clock,
+    pub published: Published,
 }
 
 impl Market {
     /// What the source says to this step now, if it says the truth.
-    fn truth(&self, step: &str) -> Vec<u8> {
+    pub fn truth(&self, step: &str) -> Vec<u8> {
         let now = self.clock.now();
         let opens = at("2026-09-30T08:00:00+07:00");
         let tape = &self.tapes[usize::from(now >= opens)];
@@ -68,7 +68,7 @@ impl Market {
     }
 
     /// Half of the time something else than the truth.
-    fn answer(&self, step: &str, dice: &mut Dice) -> Result<Vec<u8>, Outcome> {
+    pub fn answer(&self, step: &str, dice: &mut Dice) -> Result<Vec<u8>, Outcome> {
         let truth = self.truth(step);
         if dice.roll(2) == 0 {
             return Ok(truth);

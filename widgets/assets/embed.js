@@ -2,7 +2,7 @@
 // style is a constructed sheet, nothing is stored, nobody but its own server is asked. Documents look up what pages name
 // (<img name="createElement">) before what they can do: so methods and properties are taken from prototypes.
 const server = import.meta.url.split('/embed/')[0];
-const options = 'accent channel compact currencies customer lang link motion places preset products providers rows terms theme title transparent unit'.split(' ');
+const options = 'accent at channel compact currencies customer lang link motion places preset products providers rows terms theme title transparent unit'.split(' ');
 const parts = { TABLE: 'table', TR: 'row', 'bgia-cap': 'caption', 'bgia-up': 'up', 'bgia-down': 'down', 'bgia-old': 'stale', 'bgia-foot': 'source' };
 const hidden = () => Reflect.get(Document.prototype, 'hidden', document);
 const sheet = (text) => {

@@ -59,7 +59,7 @@ pub fn height(widget: &Widget, look: &Look, width: Width) -> u32 {
     let transparent = look.is_transparent();
     // The paper's padding, which a transparent widget has not.
     let mut height = if transparent { 0 } else { 8 };
-    if view.recorded {
+    if view.band.is_some() {
         height += if transparent { 38 } else { 30 };
     }
     if let Some(tape) = &view.tape {

@@ -9,6 +9,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Words {
     pub(crate) recorded_band: &'static str,
+    /// Before the moment that figures of the past are of.
+    pub(crate) figures_of: &'static str,
+    pub(crate) sample_of: &'static str,
     pub(crate) product: &'static str,
     pub(crate) reference_only: &'static str,
     /// Beside every unit: each section says it for itself, because a reader may see only one.
@@ -85,6 +88,8 @@ pub(crate) struct Words {
 
 static VI: Words = Words {
     recorded_band: "Số liệu mẫu, không phải giá hiện tại",
+    figures_of: "Số liệu lúc ",
+    sample_of: "Số liệu mẫu lúc ",
     product: "Bảng Giá",
     reference_only: "Chỉ để tham khảo",
     reference: "giá tham khảo",
@@ -151,6 +156,8 @@ static VI: Words = Words {
 
 static EN: Words = Words {
     recorded_band: "Recorded sample, not current prices",
+    figures_of: "As of ",
+    sample_of: "Recorded sample, as of ",
     product: "Bảng Giá",
     reference_only: "For reference only",
     reference: "reference only",
@@ -261,7 +268,8 @@ pub fn heading(kind: Kind, lang: Lang) -> &'static str {
 }
 
 /// A gold product's name by this project's id. Short enough for one line of a 300 pixel column.
-pub(crate) fn product(id: &str, lang: Lang) -> String {
+#[must_use]
+pub fn product(id: &str, lang: Lang) -> String {
     let (plain, wholesale) = id.strip_suffix("-wholesale").map_or((id, false), |plain| (plain, true));
     let name = match (plain, lang) {
         ("sjc-bar", Lang::Vi) => "Vàng miếng SJC",

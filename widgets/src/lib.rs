@@ -28,7 +28,7 @@ use crate::{
 pub use crate::{
     assets::{embed_script, fragment_style},
     height::{Width, height},
-    i18n::heading,
+    i18n::{heading, product},
     options::{Accent, Lang, Look, Theme, UnknownValue},
     picture::{Picture, PictureError, Scale, picture, pixels::png},
 };

@@ -337,6 +337,8 @@ pub enum Content {
 pub struct Widget {
     /// Played back from recordings: the band on top says so.
     pub recorded: bool,
+    /// The moment whose figures these are, where that is not now: the band says so, and they never grow old.
+    pub at: Option<Timestamp>,
     /// Address of the gallery, absolute.
     pub home: String,
     /// What is in it.

@@ -17,7 +17,7 @@ use std::{
 use resvg::{tiny_skia::Transform, usvg};
 
 use crate::{
-    i18n::{self, Words},
+    i18n,
     model::{Kind, Widget},
     options::{Look, Theme, UnknownValue},
     view::{Direction, Icon, View},
@@ -142,7 +142,7 @@ pub fn picture(widget: &Widget, look: &Look) -> Picture {
         r#"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img" lang="{lang}" xml:lang="{lang}" font-family="{FAMILIES}" font-size="14" font-variant="lining-nums tabular-nums" fill="{ink}"><title>{title}</title>"#,
         lang = look.lang,
         ink = drawing.ink.ink,
-        title = Escaped(&title(&view, look, words)),
+        title = Escaped(&title(&view, look)),
     );
     if !look.is_transparent() {
         let _ = write!(svg, r#"<path fill="{}" d="M0 0h{width}v{height}h-{width}z"/>"#, drawing.ink.paper);
@@ -153,7 +153,7 @@ pub fn picture(widget: &Widget, look: &Look) -> Picture {
 }
 
 /// What the picture is called: its subject and the first time in it, and that it is a sample where it is one.
-fn title(view: &View, look: &Look, words: &Words) -> String {
+fn title(view: &View, look: &Look) -> String {
     let mut title = i18n::heading(view.kind, look.lang).to_owned();
     let of_section = view.sections.iter().find_map(|section| section.as_of.as_ref());
     let mut of_tape = view.tape.iter().flat_map(|tape| &tape.foot);
@@ -165,9 +165,9 @@ fn title(view: &View, look: &Look, words: &Words) -> String {
         title.push_str(", ");
         title.push_str(&time.text);
     }
-    if view.recorded {
+    if let Some(band) = &view.band {
         title.push_str(". ");
-        title.push_str(words.recorded_band);
+        title.push_str(band);
     }
     title
 }

@@ -25,7 +25,8 @@ const SCROLLS: usize = 5;
 /// A widget as text.
 pub(crate) struct View {
     pub(crate) kind: Kind,
-    pub(crate) recorded: bool,
+    /// On top: that the figures are recorded ones, or of another moment.
+    pub(crate) band: Option<String>,
     /// The board's own address, where the widget names it.
     pub(crate) home: Option<String>,
     /// Whether its name links there.
@@ -436,7 +437,30 @@ pub(crate) fn view(widget: &Widget, look: &Look) -> View {
         let notes = sections.iter_mut().filter_map(|section| section.note.as_mut());
         notes.filter(|note| note.mark.is_some()).for_each(|note| note.mark = Some(words.best_mark_plain));
     }
-    View { kind: widget.content.kind(), recorded: widget.recorded, home, linked: look.link, sections, tape }
+    if widget.at.is_some() {
+        // They are of a moment, and stay so in every cache.
+        let feet = sections.iter_mut().flat_map(|section| &mut section.foot);
+        feet.chain(tape.iter_mut().flat_map(|tape| &mut tape.foot)).for_each(|line| line.until = None);
+    }
+    View {
+        kind: widget.content.kind(),
+        band: band(widget, words, lang),
+        home,
+        linked: look.link,
+        sections,
+        tape,
+    }
+}
+
+/// What has to be said before any figure.
+fn band(widget: &Widget, words: &Words, lang: Lang) -> Option<String> {
+    match widget.at {
+        Some(at) => {
+            let of = if widget.recorded { words.sample_of } else { words.figures_of };
+            Some(format!("{of}{}", format::instant(at, lang)))
+        }
+        None => widget.recorded.then(|| words.recorded_band.to_owned()),
+    }
 }
 
 fn gold(table: &GoldTable, words: &'static Words, lang: Lang) -> Option<Section> {

@@ -26,8 +26,11 @@ CREATE TABLE change (
     as_of TEXT NOT NULL,
     figures TEXT NOT NULL,
     sum BIGINT NOT NULL,
+    -- 1: a board of a past day that was read after the fact
+    late BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (id, at, source, sum)
 ) /* by month */;
+CREATE INDEX change_by_source ON change (id, source, late, at);
 
 CREATE TABLE source (
     feed TEXT NOT NULL,
@@ -82,6 +85,61 @@ CREATE TABLE backfill_wait (
     until BIGINT NOT NULL,
     PRIMARY KEY (feed, source)
 );
+
+-- What of a past board its changes do not say: see 0006.sql of SQLite.
+CREATE TABLE figure (
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    feed TEXT NOT NULL,
+    PRIMARY KEY (id, source)
+);
+CREATE TABLE watched (
+    feed TEXT NOT NULL,
+    source TEXT NOT NULL,
+    day BIGINT NOT NULL,
+    seconds TEXT NOT NULL,
+    PRIMARY KEY (feed, source, day)
+);
+CREATE TABLE watched_before (
+    feed TEXT NOT NULL,
+    source TEXT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
+    PRIMARY KEY (feed, source)
+);
+CREATE TABLE stood (
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    kept TEXT NOT NULL,
+    sum BIGINT NOT NULL,
+    PRIMARY KEY (id, source, at)
+);
+CREATE TABLE dated (
+    id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    as_of TEXT NOT NULL,
+    PRIMARY KEY (id, source, at)
+);
+
+-- The figures of which a change was ever kept.
+CREATE TABLE series (
+    id TEXT PRIMARY KEY,
+    feed TEXT NOT NULL
+);
+CREATE INDEX series_by_feed ON series (feed);
+
+-- What happened at a publish, for readers of /v1/events that come back.
+CREATE TABLE event (
+    seq BIGINT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    what TEXT NOT NULL,
+    feed TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX event_at ON event (at);
 
 -- Who fetches. Whoever takes over counts the epoch up; what is written under an earlier one is refused.
 CREATE TABLE lease (

@@ -183,7 +183,7 @@ fn a01_a_hostile_name_in_a_widget_is_text_in_page_fragment_tree_svg_and_png() {
             foot: vec![foot()],
         }),
     ] {
-        let widget = Widget { recorded: false, home: "javascript:alert(1)".to_owned(), content };
+        let widget = Widget { recorded: false, at: None, home: "javascript:alert(1)".to_owned(), content };
         let look = Look::default();
         let page = widgets::page(&widget, &look, Some(&hostile)).unwrap().html;
         let fragment = widgets::fragment(&widget, &look).unwrap();

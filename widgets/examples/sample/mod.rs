@@ -224,7 +224,7 @@ fn tape() -> Tape {
 
 /// A widget around some content.
 pub(crate) fn around(content: Content) -> Widget {
-    Widget { recorded: false, home: "https://banggia.example/".to_owned(), content }
+    Widget { recorded: false, at: None, home: "https://banggia.example/".to_owned(), content }
 }
 
 /// The panel in one of [`STATES`].

@@ -48,9 +48,9 @@ pub(super) struct Drawing<'a> {
 
 impl Drawing<'_> {
     pub(super) fn widget(&mut self, view: &View, width: i32) {
-        if view.recorded {
+        if let Some(band) = &view.band {
             self.rectangle(0, self.y, tenths(width), 30, self.ink.ink);
-            let text = STRONG.shortened(self.words.recorded_band, tenths(width - 2 * SIDE));
+            let text = STRONG.shortened(band, tenths(width - 2 * SIDE));
             self.text(tenths(SIDE), self.y + 20, Anchor::Start, STRONG, self.ink.paper, &text);
             self.y += 30 + TOP;
         } else if !self.look.is_transparent() {
