@@ -458,7 +458,7 @@ async fn first_board(
         let file = config.store.local_copy.as_deref();
         // One that was away a moment ago is not waited for once more.
         let found = if store.is_away() { None } else { store.publication(-1).await.ok() };
-        let is_there = found.is_some();
+        let is_copy = found.is_none();
         let publication = found.unwrap_or_else(|| {
             let kept = file.and_then(replica::kept);
             let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
@@ -471,7 +471,7 @@ async fn first_board(
             // Nothing is published yet; what was brought along from another store counts on.
             None => {
                 let documents =
-                    if is_there { store.documents().await.unwrap_or_default() } else { Vec::new() };
+                    if is_copy { Vec::new() } else { store.documents().await.unwrap_or_default() };
                 let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
                 Publication { version, at: clock.now(), documents, feeds: Vec::new() }
             }

@@ -266,7 +266,8 @@ impl Control {
 
     /// Refuses what only the leader can do.
     async fn only_leader(&self) -> Result<(), Refusal> {
-        if self.is_asked() {
+        // A lease that has passed is noticed by what it could not write, before workers are stopped.
+        if self.is_asked() && (!self.shop.store.is_shared() || self.shop.store.epoch().is_some()) {
             return Ok(());
         }
         Err(Refusal::Follows { leader: self.shop.store.leader().await.ok().flatten() })
@@ -516,7 +517,9 @@ impl Control {
                     self.shop.tracker.spawn(async move {
                         let end = this.order(id, Order::Ask).await;
                         lock(&this.visits).insert(id, Visit::Ended(Instant::now()));
+                        let lost = this.only_leader().await.err();
                         let outcome = match &end {
+                            _ if let Some(lost) = &lost => lost.to_string(),
                             Some(RunEnd::Good) => "done".to_owned(),
                             Some(RunEnd::Failed(codes)) => {
                                 format!("no source gave a board: {}", codes.join(", "))
@@ -524,7 +527,7 @@ impl Control {
                             None => this.gone(id).to_string(),
                         };
                         this.note(via, "refresh", id, None, None, &outcome).await;
-                        if let Some(end) = end {
+                        if let Some(end) = end.filter(|_| lost.is_none()) {
                             sender.send_replace(Some(end));
                         }
                     });
@@ -533,8 +536,11 @@ impl Control {
             }
         };
         let mut running = running.map_err(|seconds| Refusal::CoolingDown { feed: id.to_owned(), seconds })?;
-        let end = running.wait_for(Option::is_some).await.map_err(|_| self.gone(id))?;
-        end.clone().ok_or(Refusal::Stopping)
+        let Ok(end) = running.wait_for(Option::is_some).await.map(|end| end.clone()) else {
+            self.only_leader().await?;
+            return Err(self.gone(id));
+        };
+        end.ok_or(Refusal::Stopping)
     }
 
     /// Why a worker does not answer.

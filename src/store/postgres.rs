@@ -31,8 +31,10 @@ use crate::clock::day;
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("postgres/0001.sql")];
 /// Readers of history, the writer, and who follows.
 const CONNECTIONS: u32 = 6;
-/// So long a start waits for the store; serving does not wait for it.
-const FIRST: Duration = Duration::from_millis(800);
+/// So long a start waits for somebody who listens there; serving does not wait for the store.
+const FIRST: Duration = Duration::from_millis(500);
+/// And so long for what they say.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// So long a connection is waited for.
 const ACQUIRE: Duration = Duration::from_secs(1);
 /// On which replicas are told that there is something new.
@@ -234,8 +236,14 @@ impl Store {
             options,
         };
         let store = Self::of(Base::Postgres(pool(&cluster.options)), None, None, Some(cluster));
-        let prepared = tokio::time::timeout(FIRST, store.prepare()).await;
-        match prepared.unwrap_or(Err(StoreError::Database(sqlx::Error::PoolTimedOut))) {
+        let prepared = async {
+            if let Some(cluster) = &store.cluster {
+                reach(&cluster.options).await?;
+            }
+            let prepared = tokio::time::timeout(FIRST_WORD, store.prepare()).await;
+            prepared.unwrap_or(Err(StoreError::Database(sqlx::Error::PoolTimedOut)))
+        };
+        match prepared.await {
             Ok(()) => Ok(store),
             Err(StoreError::Database(error)) if is_refusal(&error) => {
                 Err(StoreError::Unusable(name, error.to_string()))
@@ -596,6 +604,18 @@ impl Store {
         let mut listener = PgListener::connect_with(&own).await?;
         listener.listen(CHANNEL).await?;
         Ok(Some(listener))
+    }
+}
+
+/// Whether anybody listens there. A pool would not say: it goes on trying.
+async fn reach(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    if options.get_socket().is_some() || options.get_host().starts_with('/') {
+        return Ok(());
+    }
+    let there = tokio::net::TcpStream::connect((options.get_host(), options.get_port()));
+    match tokio::time::timeout(FIRST, there).await {
+        Ok(result) => Ok(result.map(drop)?),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
 
