@@ -477,7 +477,7 @@ async fn first_board(
             }
         };
         let board =
-            Board::start_shared(clock_of_board, own, first, !is_there, states, tracker.clone()).await?;
+            Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }
     let states = match load_states(config, store, clock, recorded).await {

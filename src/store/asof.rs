@@ -337,8 +337,7 @@ mod tests {
         let store = Store::open("sqlite::memory:", Nature::Live).await.unwrap();
         for text in [LAST_OWN, BEFORE_OWN, LAST_LATE, LAST_STOOD, LAST_DATED] {
             let explain = format!("EXPLAIN QUERY PLAN {text}");
-            let rows =
-                sqlx::query(sqlx::AssertSqlSafe(explain)).bind(0).fetch_all(&store.pool()).await.unwrap();
+            let rows = store.reader().rows(&explain, &[0.into()]).await.unwrap();
             let steps: Vec<String> = rows.iter().map(|row| row.try_get("detail").unwrap()).collect();
             // What is looked through is the list of figures; all else is searched.
             let scans = steps.iter().filter(|step| step.starts_with("SCAN"));
