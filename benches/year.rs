@@ -87,7 +87,7 @@ fn main() {
     let per_feed = fill(&runtime, &year, &feeds, FIRST);
     println!("written in {:?}", begun.elapsed());
     let rows: u64 = per_feed.iter().map(|(_, rows)| rows).sum();
-    let bytes = banggia::store::file_of(&year).map(|file| std::fs::metadata(file).unwrap().len());
+    let bytes = size(&year);
     if let Some(bytes) = bytes {
         println!("{rows} changes, {} kB: {} bytes a change", bytes / 1024, bytes / rows);
     }
@@ -186,6 +186,12 @@ fn moved(side: &mut Option<Decimal>, dice: &mut Dice) {
 /// Writes from a day on to the end of the year; changes by feed.
 fn fill(runtime: &Runtime, url: &str, feeds: &[Feed], from: Date) -> Vec<(&'static str, u64)> {
     let store = runtime.block_on(Store::open(url, Nature::Live)).unwrap();
+    if store.is_shared() {
+        // Only a leader writes.
+        runtime.block_on(store.prepare()).unwrap();
+        let epoch = runtime.block_on(store.take_lease(Duration::from_hours(2))).unwrap();
+        assert!(epoch.is_some(), "the store is nobody's");
+    }
     let mut target = (runtime, &store);
     let mut counts = Vec::new();
     for feed in feeds {
@@ -238,8 +244,19 @@ fn fill(runtime: &Runtime, url: &str, feeds: &[Feed], from: Date) -> Vec<(&'stat
         }
         counts.push((feed.id, rows));
     }
+    runtime.block_on(store.release_lease()).unwrap();
     runtime.block_on(store.close());
     counts
+}
+
+/// What a store takes on the disk: a file's length, or what the server says of its database.
+fn size(url: &str) -> Option<u64> {
+    if let Some(file) = banggia::store::file_of(url) {
+        return Some(std::fs::metadata(file).unwrap().len());
+    }
+    let asked =
+        Command::new("psql").args([url, "-Atc", "SELECT pg_database_size(current_database())"]).output();
+    String::from_utf8(asked.ok()?.stdout).ok()?.trim().parse().ok()
 }
 
 fn second(day: Date) -> i64 {

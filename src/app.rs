@@ -476,8 +476,7 @@ async fn first_board(
                 Publication { version, at: clock.now(), documents, feeds: Vec::new() }
             }
         };
-        let board =
-            Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
+        let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }
     let states = match load_states(config, store, clock, recorded).await {

@@ -1043,7 +1043,10 @@ mod tests {
         );
         let config = read(&text).unwrap();
         let webhook = config.webhook.as_ref().unwrap();
-        assert_eq!((webhook.url.as_str(), &webhook.events[..]), (url, &[What::Stale, What::Recovered, What::Held][..]));
+        assert_eq!(
+            (webhook.url.as_str(), &webhook.events[..]),
+            (url, &[What::Stale, What::Recovered, What::Held][..])
+        );
         assert_eq!((webhook.timeout, webhook.allow_private), (Span(Duration::from_secs(10)), false));
         let shown = format!("{:?} {:?} {:?}", config.effective, config.secrets, webhook.key);
         for word in ["pass", "T0K3N", "b4b4", "MTIz"] {

@@ -19,7 +19,7 @@ use crate::{
     board::{self, FeedState, News, Turn, Update},
     control::Control,
     refresh::RunEnd,
-    store::{Publication, Store},
+    store::{self, Publication, Store, StoreError},
 };
 
 /// The others are looked for so often, where nobody tells of them.
@@ -65,13 +65,23 @@ impl Replica {
 
     /// Follows, and leads when nobody else does, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut listener = None;
+        let (mut listener, mut said) = (None, String::new());
         let mut listens_again = Instant::now();
         loop {
             let step = self.step().await;
             self.store.answers(step.is_ok());
-            if let Err(error) = step {
-                tracing::debug!(%error, "the shared store failed");
+            match step {
+                Ok(()) => said.clear(),
+                Err(error) => {
+                    // A server that is away comes back; what it refuses us with has to be seen to.
+                    let told = error.to_string();
+                    if matches!(&error, StoreError::Database(error) if !store::is_refusal(error)) || told == said {
+                        tracing::debug!(%error, "the shared store failed");
+                    } else {
+                        tracing::warn!(%error, "the shared store cannot be used");
+                        said = told;
+                    }
+                }
             }
             if listener.is_none() && Instant::now() >= listens_again {
                 listens_again = Instant::now() + LOOK * 10;
@@ -109,7 +119,7 @@ impl Replica {
         }
     }
 
-    async fn step(&mut self) -> Result<(), crate::store::StoreError> {
+    async fn step(&mut self) -> Result<(), StoreError> {
         let Some(Leading { epoch, renewed }) = self.leading else {
             self.store.prepare().await?;
             self.adopt().await?;
@@ -154,7 +164,7 @@ impl Replica {
     }
 
     /// Shows what another replica has published since.
-    async fn adopt(&mut self) -> Result<(), crate::store::StoreError> {
+    async fn adopt(&mut self) -> Result<(), StoreError> {
         let Some(publication) = self.store.publication(self.seen).await? else { return Ok(()) };
         self.seen = publication.version;
         let states = board::shared_states(&self.control.config(), Some(&publication), false);
@@ -163,7 +173,7 @@ impl Replica {
     }
 
     /// Begins to ask sources, from what the store keeps.
-    async fn lead(&mut self, leading: Leading) -> Result<(), crate::store::StoreError> {
+    async fn lead(&mut self, leading: Leading) -> Result<(), StoreError> {
         let epoch = leading.epoch;
         // Nobody led in between: what waited to be written is still the newest that there is.
         if self.led != Some(epoch - 1) {

@@ -48,7 +48,7 @@ use inspect::{is_damage, unusable};
 use lock::Lock;
 pub use past::{Past, PastBoard};
 use postgres::Cluster;
-pub use postgres::{Publication, check_url, is_shared, shown_url};
+pub use postgres::{Publication, check_url, is_refusal, is_shared, shown_url};
 pub use recover::{OnCorrupt, Recovery};
 use recover::{Place, connect, prepare};
 pub use retain::{Dropped, Retention};

@@ -103,7 +103,8 @@ fn is_read_only(error: &sqlx::Error) -> bool {
 }
 
 /// Whether the server is there and refuses us, which waiting does not mend.
-fn is_refusal(error: &sqlx::Error) -> bool {
+#[must_use]
+pub fn is_refusal(error: &sqlx::Error) -> bool {
     // What TLS has against a certificate comes as an answer that cannot be read.
     let no_tls = matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData);
     no_tls
