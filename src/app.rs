@@ -468,7 +468,10 @@ async fn first_board(
         if publication.is_none() && !is_copy {
             documents = store.documents().await.unwrap_or_default();
             // Or somebody published between the two questions: a version is never shown without its board.
-            publication = store.publication(-1).await.ok().flatten();
+            match store.publication(-1).await {
+                Ok(found) => publication = found,
+                Err(_) => documents.clear(),
+            }
         }
         let states = board::shared_states(config, publication.as_ref(), false);
         let first = publication.unwrap_or_else(|| {
