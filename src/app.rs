@@ -26,6 +26,7 @@ use crate::{
     host::Sockets,
     http::{
         self, Site,
+        chart::Courses,
         serve::{Front, Listener, Shown},
     },
     judge::hold,
@@ -170,6 +171,7 @@ impl App {
             &config,
             Arc::clone(&metrics),
             Arc::clone(&live),
+            Arc::new(Courses::new(Arc::clone(&store), renders.clone())),
             renders.clone(),
             Arc::clone(&store),
             http::history::Histories::new(Arc::clone(&store), renders.clone(), config.history),

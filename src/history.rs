@@ -12,8 +12,8 @@ use rust_decimal::Decimal;
 
 use crate::store::{Change, Course, MOST_TOGETHER, Mark, Pages, Store, StoreError, is_change};
 
-/// Rows that are read together; some hundred kilobytes.
-const MOST_ROWS: usize = 4000;
+/// Rows that are read together; some megabytes for a moment.
+const MOST_ROWS: usize = 8000;
 /// Of a figure whose rows are more than these.
 const LEAST_ROWS: usize = 64;
 /// Vietnam's offset from UTC, of which it has only this one.
@@ -220,12 +220,16 @@ pub enum Resume {
 
 /// What a walk comes by.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are points")]
 pub enum Step {
     /// The series of this number begins, or goes on where it was left.
     Series(usize),
     /// Its next point.
     Point(Point),
 }
+
+/// A series, its first change within the range, and what was in force before that, with the word before it.
+type Begun<'a, 'b> = (&'a String, Option<&'b Change>, Option<&'b (Change, Option<Change>)>);
 
 /// Puts changes of one series, oldest first, together as they are told.
 struct Telling {
@@ -385,16 +389,23 @@ impl Walk {
         let last = self.lines.len().min(self.next + self.together);
         let ids: Vec<String> =
             self.lines.get(self.next..last).unwrap_or_default().iter().map(|line| line.id.clone()).collect();
+        if ids.len() == 1 {
+            // By itself it is read page by page, however much there is of it.
+            return self.read_alone(store, &ids).await;
+        }
         let Range { from, until } = self.range;
         let Pages { mut changes, cut_at } =
             store.pages(&ids, from.unwrap_or(i64::MIN), until, self.most_rows).await?;
         let whole = cut_at.map_or(ids.len(), |cut| ids.iter().position(|id| *id >= cut).unwrap_or(ids.len()));
         // Too many for one reading: fewer series next time.
-        self.together = if whole < ids.len() { whole.max(1) } else { (self.together * 2).min(MOST_TOGETHER) };
-        let told = ids.get(..whole.max(1)).unwrap_or_default();
+        self.together = if whole < ids.len() {
+            whole.max(ids.len() / 2).max(1)
+        } else {
+            (self.together * 2).min(MOST_TOGETHER)
+        };
+        let told = ids.get(..whole).unwrap_or_default();
         if whole == 0 {
-            // One by one, and what is more than fits at all page by page.
-            return if ids.len() == 1 { self.read_alone(store, told).await } else { Ok(()) };
+            return Ok(());
         }
         let in_force = match from {
             Some(from) => store.in_force(told, from).await?,
@@ -431,7 +442,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The next series, of which there is more than fits into one reading.
+    /// The next series, page by page.
     async fn read_alone(&mut self, store: &Store, ids: &[String]) -> Result<(), StoreError> {
         let (Some(id), Range { from, until }) = (ids.first(), self.range) else { return Ok(()) };
         let standing = match from {
@@ -466,7 +477,7 @@ impl Walk {
     async fn earlier<'a>(
         &self,
         store: &Store,
-        begun: &[(&'a String, Option<&Change>, Option<&(Change, Option<Change>)>)],
+        begun: &[Begun<'a, '_>],
     ) -> Result<HashMap<&'a str, Vec<Change>>, StoreError> {
         let mut earlier = HashMap::new();
         let Some(from) = self.range.from else { return Ok(earlier) };

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod api;
 pub mod cache;
+pub mod chart;
 mod console;
 pub mod derived;
 mod docs;
@@ -107,6 +108,8 @@ pub struct Site {
     pub history: Histories,
     /// Who is told of events.
     pub live: Arc<Live>,
+    /// What charts draw.
+    pub courses: Arc<chart::Courses>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The service is about to stop: whoever sends it requests should send them elsewhere.
@@ -130,6 +133,7 @@ impl Site {
         config: &config::Config,
         metrics: Arc<Metrics>,
         live: Arc<Live>,
+        courses: Arc<chart::Courses>,
         tracker: TaskTracker,
         store: Arc<Store>,
         history: Histories,
@@ -149,6 +153,7 @@ impl Site {
             moments: Moments::new(store, tracker, Handle::current()),
             history,
             live,
+            courses,
             metrics,
             draining: AtomicBool::new(false),
             pages: Pages::default(),
@@ -165,8 +170,9 @@ impl Site {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
         let store = Arc::clone(self.moments.store());
         let history = self.history.renewed(tracker.clone(), config.history);
-        let (metrics, live) = (Arc::clone(&self.metrics), Arc::clone(&self.live));
-        let new = Self::new(snapshot, clock, config, metrics, live, tracker, store, history);
+        let (metrics, live, courses) =
+            (Arc::clone(&self.metrics), Arc::clone(&self.live), Arc::clone(&self.courses));
+        let new = Self::new(snapshot, clock, config, metrics, live, courses, tracker, store, history);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

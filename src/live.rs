@@ -608,7 +608,7 @@ impl Reader {
     }
 
     /// What there is to do.
-    pub fn next(&mut self) -> Next {
+    pub fn step(&mut self) -> Next {
         let ring = self.place.live.ring.load();
         if let Some(archive) = &self.archive {
             let (frames, last) = self.wanted(after(&archive.0, self.cursor));

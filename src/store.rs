@@ -4,6 +4,7 @@
 mod asof;
 mod audit;
 mod backup;
+mod course;
 mod events;
 mod held;
 mod history;

@@ -1,6 +1,7 @@
 //! What a widget is asked to show: options read from a query, an element or a preset, in one canonical form.
 //! [`content`] decides which quote, which status and which time go into each cell and foot line.
 
+pub mod chart;
 pub mod content;
 
 use std::{collections::BTreeMap, str::FromStr};
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use providers::{Kind, WeightUnit};
 use widgets::{Look, UnknownValue, model};
 
+use self::chart::Asked;
 use crate::{
     clock::rfc3339,
     config::Preset,
@@ -35,6 +37,8 @@ pub struct Options {
     pub rows: Option<u16>,
     /// What it is to contain.
     pub filter: Filter,
+    /// Which course a chart shows.
+    pub chart: Asked,
     /// Under which name of the configuration.
     pub preset: Option<String>,
     /// The query that asks for just this: the same text however it was asked for.
@@ -51,6 +55,8 @@ pub const fn kinds(widget: model::Kind) -> &'static [Kind] {
         model::Kind::Fx => &[Kind::Fx],
         model::Kind::Deposits => &[Kind::Deposit],
         model::Kind::Panel | model::Kind::Ticker => &[Kind::Gold, Kind::Fx, Kind::Deposit],
+        // It shows one of them, by its id.
+        model::Kind::Chart => &[],
     }
 }
 
@@ -58,7 +64,7 @@ pub const fn kinds(widget: model::Kind) -> &'static [Kind] {
 pub fn preset_options() -> impl Iterator<Item = &'static str> {
     let filters = [Kind::Gold, Kind::Fx, Kind::Deposit];
     let filters = filters.into_iter().flat_map(|kind| crate::filter::parameters(kind).iter().copied());
-    LOOKS.iter().copied().filter(|name| *name != "preset").chain(filters)
+    LOOKS.iter().copied().filter(|name| *name != "preset").chain(filters).chain(chart::PARAMETERS)
 }
 
 impl Options {
@@ -70,6 +76,7 @@ impl Options {
             look: Look::default(),
             rows: None,
             filter: Filter::default(),
+            chart: Asked::default(),
             preset: None,
             query: String::new(),
             at: None,
@@ -124,6 +131,10 @@ impl Options {
             own.set(parameter, value, houses);
             stated.push(parameter.as_str());
         }
+        let wrong = options.chart.wrong(&stated).filter(|_| kind == model::Kind::Chart);
+        if let Some(wrong) = wrong {
+            return Err(vec![wrong]);
+        }
         own.filter = own.filter.canonical();
         own.preset.clone_from(&options.preset);
         options.query = own.canonical(&stated);
@@ -156,6 +167,7 @@ impl Options {
             pairs.push(("unit", WeightUnit::Luong.as_str().to_owned(), false));
         }
         pairs.extend(filters.into_iter().map(|(name, value)| (name, value, true)));
+        pairs.extend(self.chart.pairs());
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value, differs) in pairs {
             if differs || (self.preset.is_some() && stated.contains(&name)) {
@@ -174,6 +186,16 @@ impl Options {
         houses: &dyn Fn(Kind) -> Vec<&'static str>,
     ) -> Option<WrongParameter> {
         let value = value.trim();
+        let course =
+            (self.kind == model::Kind::Chart).then(|| self.chart.set(parameter, value, houses)).flatten();
+        if let Some(outcome) = course {
+            let allowed = outcome.err()?;
+            return Some(WrongParameter {
+                parameter: parameter.to_owned(),
+                value: value.to_owned(),
+                allowed,
+            });
+        }
         let look = &mut self.look;
         let outcome = match parameter {
             "theme" => put(value, &mut look.theme),
@@ -219,6 +241,22 @@ impl Options {
         self.query.push_str(&format!("{mark}at={}", rfc3339(at).replace('+', "%2B")));
         self.at = Some(at);
         self
+    }
+
+    /// The query of the same chart over another range.
+    #[must_use]
+    pub fn of_range(&self, range: model::Range) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in url::form_urlencoded::parse(self.query.as_bytes()) {
+            if !matches!(&*name, "range" | "from" | "to") {
+                query.append_pair(&name, &value);
+            }
+        }
+        if range != model::Range::default() || self.preset.is_some() {
+            query.append_pair("range", range.as_str());
+        }
+        let query = query.finish();
+        if query.is_empty() { query } else { format!("?{query}") }
     }
 
     /// Whether it is the widget without options.

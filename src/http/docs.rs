@@ -184,10 +184,13 @@ fn order(path: &str) -> usize {
         "/v1/board",
         "/v1/gold",
         "/v1/gold.csv",
+        "/v1/gold.atom",
         "/v1/fx",
         "/v1/fx.csv",
+        "/v1/fx.atom",
         "/v1/deposits",
         "/v1/deposits.csv",
+        "/v1/deposits.atom",
     ]
     .iter()
     .position(|known| *known == path)

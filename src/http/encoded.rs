@@ -239,9 +239,7 @@ struct Wishes {
 /// `None`: the request does not say.
 fn wishes(request: &HeaderMap) -> Option<Wishes> {
     let mut values = request.get_all(header::ACCEPT_ENCODING).iter().peekable();
-    if values.peek().is_none() {
-        return None;
-    }
+    values.peek()?;
     let (mut gzip, mut brotli, mut identity, mut any) = (None, None, None, None);
     for (name, quality) in weighted(values) {
         let known = match name {

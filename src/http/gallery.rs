@@ -15,7 +15,7 @@ use super::{
 use crate::{
     board::{ServedFeed, Snapshot, Status},
     filter::{self, WrongParameter},
-    widget::Options,
+    widget::{Options, chart::Course},
 };
 
 /// Widths of the form.
@@ -31,6 +31,11 @@ pub(super) struct Choice {
 }
 
 impl Choice {
+    /// What is shown.
+    pub(super) const fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Names it among what is derived.
     pub(super) fn key(&self) -> String {
         format!("{},{},{}", self.options.path(), self.width, self.bank.unwrap_or_default())
@@ -168,12 +173,17 @@ struct Gallery {
 
 impl Site {
     /// The page.
-    pub(super) fn gallery(&self, snapshot: &Snapshot, choice: &Choice) -> Option<Encoded> {
+    pub(super) fn gallery(
+        &self,
+        snapshot: &Snapshot,
+        choice: &Choice,
+        course: Option<&Course>,
+    ) -> Option<Encoded> {
         let options = &choice.options;
         let (kind, lang) = (options.kind, options.look.lang);
         let t = texts(lang);
         let height = self.height(snapshot, options, Width::new(choice.width));
-        let sizes = Sizes::of(self, snapshot, options, lang)?;
+        let sizes = Sizes::of(self, snapshot, options, course, lang)?;
         let page = Gallery {
             t,
             lang,
@@ -379,8 +389,14 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(site: &Site, snapshot: &Snapshot, options: &Options, lang: Lang) -> Option<Self> {
-        let of = |form| site.widget(snapshot, form, options).map(|encoded| encoded.shortest());
+    fn of(
+        site: &Site,
+        snapshot: &Snapshot,
+        options: &Options,
+        course: Option<&Course>,
+        lang: Lang,
+    ) -> Option<Self> {
+        let of = |form| site.widget(snapshot, form, options, course).map(|encoded| encoded.shortest());
         let script = SCRIPT.encoded().shortest();
         Some(Self {
             element: kilobytes(script + of(Form::Tree)?, lang),
@@ -438,7 +454,7 @@ struct Texts {
     full: &'static str,
     recorded: &'static str,
     foot: &'static str,
-    kinds: [(&'static str, &'static str); 5],
+    kinds: [(&'static str, &'static str); 6],
     themes: [&'static str; 3],
     element: &'static str,
     element_for: &'static str,
@@ -510,6 +526,7 @@ static VI: Texts = Texts {
         ("Tỷ giá", "mua, bán theo ngân hàng"),
         ("Lãi suất", "kỳ hạn và ngân hàng"),
         ("Dòng giá", "một hàng ngang"),
+        ("Biểu đồ", "một giá qua các ngày"),
     ],
     themes: ["Theo máy", "Sáng", "Tối"],
     element: "Thẻ <bang-gia>",
@@ -575,6 +592,7 @@ static EN: Texts = Texts {
         ("Exchange rates", "buy and sell by bank"),
         ("Deposit rates", "terms by banks"),
         ("Ticker", "one line"),
+        ("Chart", "one price over days"),
     ],
     themes: ["As the reader's", "Light", "Dark"],
     element: "Element <bang-gia>",

@@ -52,8 +52,11 @@ pub(super) const MOST_POINTS: usize = 5000;
 const LONGEST_ID: usize = 100;
 /// The store is read so often at once, whoever asks.
 const READINGS: usize = 4;
+const READINGS_OF_STREAMS: usize = 2;
 /// Streams at once; each holds some hundred kilobytes while its reader takes its time.
 const STREAMS: usize = 32;
+/// Rows that a stream reads at once.
+const ROWS_OF_STREAM: usize = 2000;
 /// How long a reading may take, and how long one waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// In the middle of a stream, which would have to begin anew.
@@ -66,6 +69,8 @@ const SETTLED: i64 = 300;
 pub struct Histories {
     store: Arc<Store>,
     readings: Arc<Semaphore>,
+    /// Of these, those of streams: who wants a page need not wait for all who want everything.
+    of_streams: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     tracker: TaskTracker,
     /// Where readings run: a connection to a database belongs to one runtime.
@@ -88,13 +93,28 @@ impl Histories {
     #[must_use]
     pub fn new(store: Arc<Store>, tracker: TaskTracker, retention: Retention) -> Self {
         let (readings, streams) = (Arc::new(Semaphore::new(READINGS)), Arc::new(Semaphore::new(STREAMS)));
-        Self { store, readings, streams, tracker, runtime: Handle::current(), retention }
+        let of_streams = Arc::new(Semaphore::new(READINGS_OF_STREAMS));
+        Self { store, readings, of_streams, streams, tracker, runtime: Handle::current(), retention }
     }
 
     /// The same under another configuration: who reads goes on counting.
     #[must_use]
     pub fn renewed(&self, tracker: TaskTracker, retention: Retention) -> Self {
         Self { tracker, retention, runtime: Handle::current(), ..self.clone() }
+    }
+
+    /// One reading of a stream, which has its turn among those of streams first.
+    async fn read_on<T: Send + 'static>(
+        &self,
+        turn: Duration,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let Ok(Ok(permit)) = timeout(turn, Arc::clone(&self.of_streams).acquire_owned()).await else {
+            return Err(Trouble::Busy);
+        };
+        let read = self.read(turn, work).await;
+        drop(permit);
+        read
     }
 
     /// One reading, in its turn.
@@ -550,7 +570,7 @@ struct Page {
     next: Option<Cursor>,
 }
 
-/// Reads a page; `None`: the cursor's series is none of those that are asked for.
+/// Reads as much as a page holds, and one step more to know whether there is a next one.
 async fn read_page(mut walk: Walk, limit: usize, until: i64, store: Arc<Store>) -> Result<Page, StoreError> {
     let mut page = Page { series: Vec::new(), next: None };
     let (mut points, mut resume, mut number) = (0, None, 0);
@@ -669,7 +689,12 @@ async fn pages(
         headers.extend(HeaderValue::try_from(links.join(", ")).ok().map(|links| (header::LINK, links)));
     }
     let body = HistoryJson { kind: asked.kind.as_str(), recorded: snapshot.recorded, series: page.series };
-    let encoded = Encoded::for_one(headers, document::encode(&body), &parts.headers);
+    // Not on the thread that serves: five thousand points take a while.
+    let wishes = parts.headers.clone();
+    let encoding = async move { Encoded::for_one(headers, document::encode(&body), &wishes) };
+    let Ok(encoded) = site.history.tracker.spawn_on(encoding, &site.history.runtime).await else {
+        return Problem::internal(&parts.uri).into_response();
+    };
     let mut response = site.respond(parts, &encoded, policy);
     if response.status() == StatusCode::NOT_MODIFIED {
         return response;
@@ -756,12 +781,12 @@ async fn streamed(
     let first = async move {
         let manner = asked.manner();
         let lines = asked.lines(Arc::clone(&store), known).await?;
-        let walk = Walk::new(lines, range, manner, (0, None));
+        let walk = Walk::new(lines, range, manner, (0, None)).at_once(ROWS_OF_STREAM);
         let mut rows = Rows { walk, form, kind, head: Fields::default(), number: 0, begun: false, grouped };
         let more = rows.walk.read(&store).await?;
         Ok((rows.text(), more.then_some(rows)))
     };
-    let (text, rows) = match site.history.read(PATIENCE, first).await {
+    let (text, rows) = match site.history.read_on(PATIENCE, first).await {
         Ok(first) => first,
         Err(trouble) => return trouble.problem(&parts.uri).into_response(),
     };
@@ -781,7 +806,7 @@ async fn streamed(
                     let more = rows.walk.read(&store).await?;
                     Ok((rows.text(), more.then_some(rows)))
                 };
-                match histories.read(STREAM_PATIENCE, reading).await {
+                match histories.read_on(STREAM_PATIENCE, reading).await {
                     Ok((text, rows)) => Ok(Some((text, (None, rows, stream)))),
                     // Without a clean end, so that nobody takes half of it for the whole.
                     Err(trouble) => Err(cut_off(&trouble)),

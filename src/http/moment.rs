@@ -40,11 +40,11 @@ const REVALIDATIONS: usize = 1;
 /// For a turn, and for the store.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A moment, and what else is asked for.
+pub(super) type Asked = (Timestamp, Vec<(String, String)>);
+
 /// The moment that a query asks for, beside the rest of it; `None`: the present.
-pub(super) fn split(
-    query: &str,
-    now: Timestamp,
-) -> Result<Option<(Timestamp, Vec<(String, String)>)>, WrongParameter> {
+pub(super) fn split(query: &str, now: Timestamp) -> Result<Option<Asked>, WrongParameter> {
     // What is not there need not be decoded; a name may be.
     if !query.contains("at=") && !query.contains('%') {
         return Ok(None);

@@ -128,8 +128,9 @@ pub(super) fn index(site: &Site, request: Request) -> Response {
     }
     page(site, request, "index", CachePolicy::Program, || {
         let snapshot = site.snapshot.load();
+        let derived = ["convert", "deposits.atom", "events", "fx.atom", "gold.atom"];
         let histories = ["history/gold", "history/fx", "history/deposits"];
-        let names = snapshot.documents.keys().copied().chain(["convert"]).chain(histories);
+        let names = snapshot.documents.keys().copied().chain(derived).chain(histories);
         let index = Index {
             version: "v1",
             software: concat!("banggia ", env!("CARGO_PKG_VERSION")),

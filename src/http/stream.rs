@@ -174,7 +174,7 @@ impl Future for Stream {
             if this.ending {
                 return Poll::Ready(());
             }
-            let next = if this.stopping.is_now() { Next::End } else { this.reader.next() };
+            let next = if this.stopping.is_now() { Next::End } else { this.reader.step() };
             match next {
                 Next::Send(chunks) => {
                     this.events = u64::try_from(chunks.len()).unwrap_or(0);

@@ -12,7 +12,7 @@ use axum::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::Full;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use providers::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,6 +21,7 @@ use widgets::{Lang, model};
 use super::{
     Peer, Problem, Site,
     cache::CachePolicy,
+    chart::NoCourse,
     data,
     derived::{Charge, Key, Missed, Render},
     encoded::{Encoded, NotAcceptable},
@@ -36,7 +37,10 @@ use crate::{
     document::{self, Document, Edition, atom, shapes::QuoteJson},
     filter::{Filter, MOST_ERRORS, WrongParameter, parameters},
     live::Frame,
-    widget::Options,
+    widget::{
+        Options,
+        chart::{self, Asked, Course},
+    },
 };
 
 /// Read, and found among what is published or can be derived.
@@ -77,6 +81,18 @@ impl Recipe {
             Self::Widget(form, _) => form.is_picture(),
             Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Atom(..) | Self::Gallery(_) => false,
         }
+    }
+
+    /// The chart whose course has to be read from the store.
+    fn chart(&self) -> Option<&Asked> {
+        let options = match self {
+            Self::Widget(_, options) => options,
+            Self::Gallery(choice) => choice.options(),
+            Self::List(..) | Self::Document(..) | Self::Csv(..) | Self::Atom(..) | Self::Convert(_) => {
+                return None;
+            }
+        };
+        (options.kind == model::Kind::Chart).then_some(&options.chart)
     }
 
     /// Never counted: what a page shows without options is a fixed document, made when it is first asked for.
@@ -136,7 +152,7 @@ fn wanted(
     }
     let pairs = || pairs(query.unwrap_or_default());
     if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
-        && let Some(kind) = kind_of(name).filter(|_| !name.ends_with(".csv"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
     {
         return Some(atom(snapshot, kind, pairs()));
     }
@@ -154,7 +170,9 @@ fn wanted(
         let Some(kind) = kind_of(name) else {
             // Only the moment could be asked for, and is read above.
             let moment = |mut wrong: Vec<WrongParameter>| {
-                wrong.iter_mut().for_each(|wrong| wrong.allowed.push(moment::AT.to_owned()));
+                for wrong in &mut wrong {
+                    wrong.allowed.push(moment::AT.to_owned());
+                }
                 wrong
             };
             return Some(no_parameters(query).map(|()| fixed()).map_err(moment));
@@ -172,7 +190,7 @@ fn wanted(
     if let Some((form, kind)) = widget::at(path) {
         return Some(widget::read(site, snapshot, form, kind, query.unwrap_or_default()).map(
             |(form, options)| {
-                let behind = behind(snapshot, kind);
+                let behind = behind(snapshot, kind, &options.chart);
                 Wanted::Derived {
                     key: Key {
                         path: form.as_str(),
@@ -251,6 +269,9 @@ fn wanted_at(
         }));
     }
     if let Some((form, kind)) = widget::at(path) {
+        if kind == model::Kind::Chart {
+            return Some(chart_at(site, snapshot, form, rest, at));
+        }
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
         return Some(widget::read(site, snapshot, form, kind, &query).map(|(form, options)| {
             let options = options.at(at);
@@ -260,6 +281,46 @@ fn wanted_at(
     (path == CONVERT).then(|| {
         Conversion::read(rest.into_iter(), &snapshot.feeds)
             .map(|conversion| past(CONVERT, conversion.key(), Recipe::Convert(conversion)))
+    })
+}
+
+/// A chart as it would have been drawn at a moment: its range ends there.
+fn chart_at(
+    site: &Site,
+    snapshot: &Snapshot,
+    form: Form,
+    rest: Vec<(String, String)>,
+    at: Timestamp,
+) -> Result<Wanted, Vec<WrongParameter>> {
+    let (ranges, mut rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(name, _)| name == "range");
+    let mut range = model::Range::default();
+    for (parameter, value) in ranges {
+        range = value.parse().map_err(|_| {
+            let allowed = model::Range::ALLOWED.iter().map(|known| (*known).to_owned()).collect();
+            vec![WrongParameter { parameter, value, allowed }]
+        })?;
+    }
+    if !rest.iter().any(|(name, _)| name == "to") {
+        rest.push(("to".to_owned(), rfc3339(at)));
+    }
+    if !rest.iter().any(|(name, _)| name == "from") {
+        let begin =
+            at.saturating_sub(SignedDuration::from_hours(24 * range.days())).unwrap_or(Timestamp::MIN);
+        rest.push(("from".to_owned(), rfc3339(begin)));
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
+    let (form, options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
+    let behind = behind(snapshot, model::Kind::Chart, &options.chart);
+    let is_over = options.chart.is_closed(snapshot.at.max(site.clock.now()));
+    let policy = behind.map_or(CachePolicy::Program, |edition| edition.policy);
+    Ok(Wanted::Derived {
+        key: Key {
+            path: form.as_str(),
+            version: behind.map_or(0, |edition| edition.version),
+            query: options.path(),
+        },
+        policy: if is_over { CachePolicy::Immutable } else { policy },
+        recipe: Recipe::Widget(form, Box::new(options)),
     })
 }
 
@@ -313,7 +374,17 @@ fn atom(
 }
 
 /// When what a widget shows last changed.
-fn behind(snapshot: &Snapshot, widget: model::Kind) -> Option<Edition> {
+fn behind(snapshot: &Snapshot, widget: model::Kind, chart: &Asked) -> Option<Edition> {
+    if widget == model::Kind::Chart
+        && let Some(found) = chart::find(snapshot, chart)
+        && let Some(edition) = snapshot.editions.get(found.feed.state.feed.id)
+    {
+        let closed = chart.is_closed(chart::end(snapshot, chart));
+        return Some(Edition {
+            policy: if closed { CachePolicy::Past { immutable: false } } else { edition.policy },
+            ..*edition
+        });
+    }
     let name = match *crate::widget::kinds(widget) {
         [kind] => name_of(kind),
         _ => "board",
@@ -426,13 +497,38 @@ impl Site {
                 return response;
             }
         }
+        let mut left = None;
+        let course = match recipe.chart() {
+            None => None,
+            Some(asked) => {
+                // Rows are read for those who pay for them, whatever comes of it.
+                if !recipe.is_fixed() {
+                    match charge() {
+                        Ok(paid) => left = paid,
+                        Err(exhausted) => return self.refused(&parts, Missed::Exhausted(exhausted)),
+                    }
+                }
+                match self.courses.of(&snapshot, asked, key.version).await {
+                    Ok(course) => course,
+                    Err(NoCourse::Unknown(wrong)) => {
+                        return Problem::parameters(&parts.uri, vec![wrong]).into_response();
+                    }
+                    Err(NoCourse::Busy) => {
+                        let detail = "the history could not be read in time";
+                        return Problem::unavailable(&parts.uri, detail, 2).into_response();
+                    }
+                }
+            }
+        };
         let render: Render = {
             let (site, snapshot, recipe) = (Arc::clone(self), Arc::clone(&snapshot), recipe.clone());
-            Arc::new(move || site.render(&snapshot, &recipe))
+            Arc::new(move || site.render(&snapshot, &recipe, course.as_deref()))
         };
         let free: Charge = Arc::new(|| Ok(None));
         let pay = || charge().map_err(Missed::Exhausted);
-        let found = if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
+        let found = if recipe.chart().is_some() {
+            self.derived.get(key, free, render).await.map(|(encoded, _)| (encoded, left))
+        } else if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
             // The bytes may be the same although the document behind them changed, and a 304 is never counted.
             match self.derived.get(key, free, render).await {
                 Ok((encoded, _)) => {
@@ -570,7 +666,7 @@ impl Site {
         };
         let render: Render = {
             let site = Arc::clone(self);
-            Arc::new(move || site.render(&moment.snapshot, &recipe))
+            Arc::new(move || site.render(&moment.snapshot, &recipe, None))
         };
         match self.derived.get(key, Arc::new(|| Ok(None)), render).await {
             Ok((encoded, _)) => Ok((encoded, policy)),
@@ -625,7 +721,7 @@ impl Site {
         Some(data("application/atom+xml; charset=utf-8", written.ok()?))
     }
 
-    fn render(&self, snapshot: &Snapshot, recipe: &Recipe) -> Option<Encoded> {
+    fn render(&self, snapshot: &Snapshot, recipe: &Recipe, course: Option<&Course>) -> Option<Encoded> {
         match recipe {
             Recipe::List(kind, filter) => {
                 let edition = edition(snapshot, *kind, filter.providers())?;
@@ -636,8 +732,8 @@ impl Site {
             }
             Recipe::Csv(kind, filter) => Some(document::csv_twin(*kind, &snapshot.feeds, filter)),
             Recipe::Atom(kind, filter, lang) => self.atom(snapshot, *kind, filter, *lang),
-            Recipe::Widget(form, options) => self.widget(snapshot, *form, options),
-            Recipe::Gallery(choice) => self.gallery(snapshot, choice),
+            Recipe::Widget(form, options) => self.widget(snapshot, *form, options, course),
+            Recipe::Gallery(choice) => self.gallery(snapshot, choice, course),
             Recipe::Convert(conversion) => converted(conversion, snapshot),
         }
     }

@@ -19,14 +19,14 @@ use super::{
     Problem, Site,
     cache::CachePolicy,
     encoded::Encoded,
-    framed_by, never_framed,
+    framed_by, moment, never_framed,
     pages::{escape, page},
     wanted::pairs,
 };
 use crate::{
     board::Snapshot,
     filter::WrongParameter,
-    widget::{self, Options},
+    widget::{self, Options, chart::Course},
 };
 
 /// For how many seconds others may keep what oEmbed says: sizes change with the program.
@@ -90,7 +90,13 @@ pub(super) fn read(
         return Ok((form, Options::of(kind)));
     }
     let houses = |kind| crate::filter::houses(&snapshot.feeds, kind);
-    let options = Options::read(kind, pairs(query), &houses, &site.presets);
+    let options = Options::read(kind, pairs(query), &houses, &site.presets).and_then(|options| match options
+        .chart
+        .too_long(snapshot.at)
+    {
+        Some(wrong) => Err(vec![wrong]),
+        None => Ok(options),
+    });
     let mut form = form;
     let mut wrong = Vec::new();
     let is_picture = form.is_picture();
@@ -124,13 +130,27 @@ fn included(content_type: &'static str) -> Vec<(HeaderName, HeaderValue)> {
 
 impl Site {
     /// The widget's content.
-    fn laid(&self, snapshot: &Snapshot, options: &Options) -> widgets::model::Widget {
-        widget::content::content(snapshot, options, &self.widgets, &self.at("/"))
+    fn laid(
+        &self,
+        snapshot: &Snapshot,
+        options: &Options,
+        course: Option<&Course>,
+    ) -> widgets::model::Widget {
+        match course {
+            Some(_) => widget::chart::content(snapshot, options, course, &self.at("/")),
+            None => widget::content::content(snapshot, options, &self.widgets, &self.at("/")),
+        }
     }
 
-    /// One form of a widget.
-    pub(super) fn widget(&self, snapshot: &Snapshot, form: Form, options: &Options) -> Option<Encoded> {
-        let laid = self.laid(snapshot, options);
+    /// One form of a widget; a chart has its course.
+    pub(super) fn widget(
+        &self,
+        snapshot: &Snapshot,
+        form: Form,
+        options: &Options,
+        course: Option<&Course>,
+    ) -> Option<Encoded> {
+        let laid = self.laid(snapshot, options, course);
         let failed = |error: &dyn std::error::Error| tracing::error!(%error, "a widget could not be drawn");
         match form {
             Form::Page => {
@@ -187,12 +207,12 @@ impl Site {
 
     /// How high it is at a width.
     pub(super) fn height(&self, snapshot: &Snapshot, options: &Options, width: Width) -> u32 {
-        widgets::height(&self.laid(snapshot, options), &options.look, width)
+        widgets::height(&self.laid(snapshot, options, None), &options.look, width)
     }
 
     /// Size of its picture.
     pub(super) fn picture_size(&self, snapshot: &Snapshot, options: &Options) -> (u32, u32) {
-        let picture = widgets::picture(&self.laid(snapshot, options), &options.look);
+        let picture = widgets::picture(&self.laid(snapshot, options, None), &options.look);
         (picture.width, picture.height)
     }
 }
@@ -228,7 +248,14 @@ impl Asset {
 
 /// The element's script.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
-    Asset::new("js", "embed/v1.js", "text/javascript; charset=utf-8", widgets::embed_script())
+    // Once in the life of the program.
+    let text = widgets::embed_script(&LIVE).leak();
+    Asset::new("js", "embed/v1.js", "text/javascript; charset=utf-8", text)
+});
+/// Name of what the script loads beside itself where an element is live: of its bytes.
+static LIVE: LazyLock<String> = LazyLock::new(|| {
+    let hash = xxh3_64(widgets::live_script().as_bytes()) >> 32;
+    format!("live.{hash:08x}.js")
 });
 /// The style of fragments.
 pub(super) static STYLE: LazyLock<Asset> =
@@ -246,6 +273,16 @@ pub(super) async fn asset(State(site): State<Arc<Site>>, request: Request) -> Re
         if path == asset.pinned {
             return page(&site, request, pinned, CachePolicy::Immutable, || Some(asset.encoded()));
         }
+    }
+    // Beside the script under either of its names.
+    if path
+        .strip_prefix("embed/")
+        .map(|rest| rest.trim_start_matches(concat!(env!("CARGO_PKG_VERSION"), "/")))
+        == Some(LIVE.as_str())
+    {
+        return page(&site, request, "embed.live.js", CachePolicy::Immutable, || {
+            Some(Encoded::for_good(included("text/javascript; charset=utf-8"), widgets::live_script()))
+        });
     }
     Problem::not_found(request.uri()).into_response()
 }
@@ -300,6 +337,12 @@ pub(super) async fn oembed(State(site): State<Arc<Site>>, request: Request) -> R
     let options = match read(&site, &snapshot, Form::Page, kind, &query) {
         Ok((_, options)) => options,
         Err(wrong) => return Problem::parameters(&uri, wrong).into_response(),
+    };
+    // A page of a moment is embedded as one; its figures are not needed to say how large it is.
+    let options = match moment::split(&query, site.clock.now()) {
+        Ok(Some((at, _))) => options.at(at),
+        Ok(None) => options,
+        Err(wrong) => return Problem::parameters(&uri, vec![wrong]).into_response(),
     };
     let width = Width::new(widest.unwrap_or(Width::of(kind).pixels()).min(Width::of(kind).pixels()));
     // Narrower than a widget is laid out for, its lines break.

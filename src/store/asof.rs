@@ -1,7 +1,7 @@
 //! What was kept at a moment of the past: of every figure of every source its value and times, as the worker had them
 //! then. Reads only, by index: what it costs depends on how many figures there are, not on how many years.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use jiff::{Timestamp, civil::Date};
 use providers::{AsOf, Quote, VIETNAM};
@@ -11,7 +11,7 @@ use super::{
     Kept, Store, StoreError,
     rows::{second, sum},
     sql::Row,
-    stood::{DAY, read_stood},
+    stood::{DAY, Stood, read_stood},
 };
 use crate::{
     board::{TREND_POINTS, trend_price},
@@ -64,9 +64,8 @@ impl Store {
             let (id, source, feed): (String, String, String) =
                 (row.try_get("id")?, row.try_get("source")?, row.try_get("feed")?);
             let of = (feed.clone(), source.clone());
-            if !watched.contains_key(&of) {
-                let last = self.watched_at(&feed, &source, until).await?;
-                watched.insert(of, last);
+            if let Entry::Vacant(place) = watched.entry(of) {
+                place.insert(self.watched_at(&feed, &source, until).await?);
             }
             figures.push((id, source, feed));
         }
@@ -107,7 +106,9 @@ impl Store {
     }
 
     async fn changes_at(&self, which: &'static str, until: i64) -> Result<BTreeMap<Key, Change>, StoreError> {
-        let rows = self.reader().rows(which, &[until.into()]).await?;
+        let mut rows = self.reader().rows(which, &[until.into()]).await?;
+        // Of several at one instant the last holds.
+        rows.sort_by_key(|row| row.try_get::<i64>("seq").unwrap_or_default());
         let changes = rows.iter().filter_map(change);
         Ok(changes.map(|change| ((change.id.clone(), change.source.clone()), change)).collect())
     }
@@ -228,10 +229,14 @@ fn own_value(
 ) -> Option<Kept> {
     let stood = stood.filter(|(from, _)| own.is_none_or(|own| *from >= own.at));
     let (from, mut kept, left) = match (stood, own) {
-        (Some((from, text)), _) => {
-            let (kept, left) = read_stood(&text)??;
-            (from, kept, left)
-        }
+        (Some((from, text)), _) => match read_stood(&text)? {
+            Stood::Kept(kept) => (from, *kept, None),
+            Stood::Left(kept) => {
+                let last = kept.checked_at;
+                (from, *kept, Some(last))
+            }
+            Stood::Gone => return None,
+        },
         (None, Some(own)) => {
             let since = second(own.at);
             let previous = before.filter(|before| !before.quote.same_figures(&own.quote));
@@ -271,18 +276,19 @@ fn change(row: &Row) -> Option<Change> {
     Some(Change { id, source, feed, at, as_of, quote })
 }
 
-/// The newest change of each figure of each source that the service saw itself; of several at one instant the last.
+/// The newest change of each figure of each source that the service saw itself. A cross join: figures first, in SQLite as
+/// it is written.
 const LAST_OWN: &str = "
-    SELECT c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
+    SELECT c.seq, c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
         SELECT f.id AS id, f.source AS source, (
             SELECT x.at FROM change x WHERE x.id = f.id AND x.source = f.source AND x.late = 0 AND x.at <= $1
             ORDER BY x.at DESC LIMIT 1
         ) AS at FROM figure f
-    ) p JOIN change c ON c.id = p.id AND c.source = p.source AND c.late = 0 AND c.at = p.at ORDER BY c.seq";
+    ) p CROSS JOIN change c WHERE c.id = p.id AND c.source = p.source AND c.late = 0 AND c.at = p.at";
 
 /// The one before it.
 const BEFORE_OWN: &str = "
-    SELECT c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
+    SELECT c.seq, c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
         SELECT q.id AS id, q.source AS source, (
             SELECT y.at FROM change y WHERE y.id = q.id AND y.source = q.source AND y.late = 0 AND y.at < q.at
             ORDER BY y.at DESC LIMIT 1
@@ -292,16 +298,16 @@ const BEFORE_OWN: &str = "
                 ORDER BY x.at DESC LIMIT 1
             ) AS at FROM figure f
         ) q
-    ) p JOIN change c ON c.id = p.id AND c.source = p.source AND c.late = 0 AND c.at = p.at ORDER BY c.seq";
+    ) p CROSS JOIN change c WHERE c.id = p.id AND c.source = p.source AND c.late = 0 AND c.at = p.at";
 
 /// The newest of those that were read after the fact.
 const LAST_LATE: &str = "
-    SELECT c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
+    SELECT c.seq, c.id, c.source, c.feed, c.at, c.as_of, c.figures, c.sum FROM (
         SELECT f.id AS id, f.source AS source, (
             SELECT x.at FROM change x WHERE x.id = f.id AND x.source = f.source AND x.late = 1 AND x.at <= $1
             ORDER BY x.at DESC LIMIT 1
         ) AS at FROM figure f
-    ) p JOIN change c ON c.id = p.id AND c.source = p.source AND c.late = 1 AND c.at = p.at ORDER BY c.seq";
+    ) p CROSS JOIN change c WHERE c.id = p.id AND c.source = p.source AND c.late = 1 AND c.at = p.at";
 
 /// The newest value that was kept outright.
 const LAST_STOOD: &str = "
@@ -310,7 +316,7 @@ const LAST_STOOD: &str = "
             SELECT x.at FROM stood x WHERE x.id = f.id AND x.source = f.source AND x.at <= $1
             ORDER BY x.at DESC LIMIT 1
         ) AS at FROM figure f
-    ) p JOIN stood s ON s.id = p.id AND s.source = p.source AND s.at = p.at";
+    ) p CROSS JOIN stood s WHERE s.id = p.id AND s.source = p.source AND s.at = p.at";
 
 /// The newest date that came without a change.
 const LAST_DATED: &str = "
@@ -319,4 +325,75 @@ const LAST_DATED: &str = "
             SELECT x.at FROM dated x WHERE x.id = f.id AND x.source = f.source AND x.at <= $1
             ORDER BY x.at DESC LIMIT 1
         ) AS at FROM figure f
-    ) p JOIN dated d ON d.id = p.id AND d.source = p.source AND d.at = p.at";
+    ) p CROSS JOIN dated d WHERE d.id = p.id AND d.source = p.source AND d.at = p.at";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Nature;
+
+    #[tokio::test]
+    async fn a_moment_is_found_by_index_however_many_years_there_are() {
+        let store = Store::open("sqlite::memory:", Nature::Live).await.unwrap();
+        for text in [LAST_OWN, BEFORE_OWN, LAST_LATE, LAST_STOOD, LAST_DATED] {
+            let explain = format!("EXPLAIN QUERY PLAN {text}");
+            let rows = store.reader().rows(&explain, &[0.into()]).await.unwrap();
+            let steps: Vec<String> = rows.iter().map(|row| row.try_get("detail").unwrap()).collect();
+            // What is looked through is the list of figures; all else is searched.
+            let scans = steps.iter().filter(|step| step.starts_with("SCAN"));
+            assert!(scans.clone().all(|step| step.starts_with("SCAN f ")), "{steps:#?}");
+            assert!(scans.count() <= 1 && steps.iter().any(|step| step.starts_with("SEARCH")), "{steps:#?}");
+            let whole = |step: &&String| step.contains("(id=?)") || step.contains("(id=? AND source=?)");
+            assert_eq!(steps.iter().find(whole), None, "all changes of a figure would be read");
+        }
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_date_that_moves_alone_is_told_of_its_moment() {
+        use std::collections::{BTreeMap, BTreeSet};
+
+        use crate::store::{Answer, Attempt, remarks};
+        let store = Store::open("sqlite::memory:", Nature::Live).await.unwrap();
+        let at = |n: i64| Timestamp::from_second(1_790_000_000 + n).unwrap();
+        let quote: Quote =
+            serde_json::from_str(r#"{"fx":{"currency":"USD","per":1,"sell":"26260"}}"#).unwrap();
+        let kept = |n: i64| Kept {
+            quote: quote.clone(),
+            previous: None,
+            as_of: AsOf::At(at(n)),
+            fetched_at: at(0),
+            checked_at: at(n),
+            changed_at: at(0),
+        };
+        let mut old = BTreeMap::new();
+        for n in [0, 60, 120] {
+            let new = BTreeMap::from([(quote.key(), kept(n))]);
+            let had: BTreeSet<String> = old.keys().cloned().collect();
+            let read = vec![(kept(n), n == 0)];
+            let remarks = remarks(&old, &new, &had, &read, &[], at(n));
+            assert_eq!(remarks.len(), 2, "{remarks:?}");
+            let attempt = Attempt { at: at(n), outcome: "ok".to_owned(), reason: None };
+            let (feed, source) = ("vietcombank.fx".into(), "json".into());
+            let answer = Answer {
+                feed,
+                source,
+                attempt,
+                quotes: read,
+                dropped: Vec::new(),
+                keys: Vec::new(),
+                held: None,
+            };
+            store.push_with(answer, remarks);
+            store.flush().await;
+            old = new;
+        }
+        for (n, of) in [(0, 0), (59, 0), (60, 60), (119, 60), (500, 120)] {
+            let stands = store.stands(at(n)).await.unwrap();
+            assert_eq!(stands.len(), 1);
+            assert_eq!(stands[0].kept, kept(of), "{n}");
+        }
+        assert!(store.stands(at(-1)).await.unwrap().is_empty());
+        store.close().await;
+    }
+}

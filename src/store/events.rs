@@ -7,6 +7,7 @@ use super::{
     Store, StoreError,
     rows::second,
     sql::{Row, Tx},
+    write::together,
 };
 use crate::events::Numbered;
 
@@ -68,10 +69,9 @@ impl Store {
         let text = "SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET $1";
         let Some(row) = self.reader().row(text, &[(LEAST - 1).into()]).await? else { return Ok(()) };
         let last: i64 = row.first()?;
-        let mut transaction = self.base().write().await?;
         let text = "DELETE FROM event WHERE at < $1 AND seq < $2";
-        transaction.execute(text, &[now.as_second().saturating_sub(AGE).into(), last.into()]).await?;
-        transaction.commit().await?;
+        let values = vec![now.as_second().saturating_sub(AGE).into(), last.into()];
+        together(&self.base(), &[(text, values)]).await?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use providers::{Quote, WeightUnit};
 
-use super::{Change, Mark, Store, StoreError, is_change};
+use super::{Change, Mark, Store, StoreError, is_change, write::together};
 use crate::{
     clock::Clock,
     history::{Group, sides},
@@ -167,13 +167,12 @@ impl Store {
 
     /// In one transaction.
     async fn drop_rows(&self, id: &str, rows: &[i64]) -> Result<(), StoreError> {
-        let mut transaction = self.base().write().await?;
-        for seq in rows {
-            transaction
-                .execute("DELETE FROM change WHERE id = $1 AND seq = $2", &[id.into(), (*seq).into()])
-                .await?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(transaction.commit().await?)
+        let delete =
+            |seq: &i64| ("DELETE FROM change WHERE id = $1 AND seq = $2", vec![id.into(), (*seq).into()]);
+        Ok(together(&self.base(), &rows.iter().map(delete).collect::<Vec<_>>()).await?)
     }
 
     async fn thinned_until(&self) -> Result<Option<i64>, StoreError> {
@@ -184,9 +183,7 @@ impl Store {
     async fn keep_thinned_until(&self, until: i64) -> Result<(), StoreError> {
         let text = "INSERT INTO meta (key, value) VALUES ($1, $2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        let mut transaction = self.base().write().await?;
-        transaction.execute(text, &[THINNED.into(), until.to_string().into()]).await?;
-        transaction.commit().await?;
+        together(&self.base(), &[(text, vec![THINNED.into(), until.to_string().into()])]).await?;
         Ok(())
     }
 }

@@ -230,14 +230,6 @@ impl Base {
         }
     }
 
-    /// For writing beside the queue.
-    pub(super) async fn write(&self) -> Result<Tx<'static>, sqlx::Error> {
-        match self {
-            Self::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?)),
-            Self::Postgres(pool) => begin_on(pool).await,
-        }
-    }
-
     /// The rows of one question.
     pub(super) async fn rows(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
         if let Self::Sqlite(pool) = self {

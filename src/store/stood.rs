@@ -50,9 +50,9 @@ pub enum Remark {
     },
 }
 
-/// What is to be remarked of an answer that came at `now`: `old` was kept of the source before it and `had` is what
-/// the answer before it had; `new` is kept now, of which it had `read`, `true` marking changes of what is served; `dropped`
-/// gave way.
+/// What is to be remarked of an answer that came at `now`: `old` was kept of the source before it and the answer before
+/// it `had` these; `new` is kept now, of which it `read` those, `true` marking changes of what is served; `dropped` gave
+/// way.
 #[must_use]
 pub fn remarks(
     old: &BTreeMap<String, Kept>,
@@ -128,22 +128,29 @@ struct Row {
     checked_at: Option<i64>,
 }
 
-/// What a row of `stood` says: the value, and when it was last confirmed if the answers do not have it any more; `None`:
-/// it is gone.
-pub(super) fn read_stood(text: &str) -> Option<Option<(Kept, Option<Timestamp>)>> {
+/// What a row of `stood` says.
+pub(super) enum Stood {
+    /// The value; every answer from then on confirms it.
+    Kept(Box<Kept>),
+    /// The value; no answer confirms it any more.
+    Left(Box<Kept>),
+    /// It is no more.
+    Gone,
+}
+
+/// `None`: it cannot be read.
+pub(super) fn read_stood(text: &str) -> Option<Stood> {
     let row: Option<Row> = serde_json::from_str(text).ok()?;
-    Some(row.map(|row| {
-        let left = row.checked_at.map(second);
-        let kept = Kept {
-            quote: row.quote,
-            previous: row.previous,
-            as_of: row.as_of,
-            fetched_at: second(row.fetched_at),
-            checked_at: left.unwrap_or(Timestamp::MIN),
-            changed_at: second(row.changed_at),
-        };
-        (kept, left)
-    }))
+    let Some(row) = row else { return Some(Stood::Gone) };
+    let kept = Box::new(Kept {
+        quote: row.quote,
+        previous: row.previous,
+        as_of: row.as_of,
+        fetched_at: second(row.fetched_at),
+        checked_at: row.checked_at.map_or(Timestamp::MIN, second),
+        changed_at: second(row.changed_at),
+    });
+    Some(if row.checked_at.is_some() { Stood::Left(kept) } else { Stood::Kept(kept) })
 }
 
 /// In the transaction of their answer.

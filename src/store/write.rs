@@ -21,7 +21,7 @@ use super::{
     inspect::{is_damage, primary_code},
     postgres,
     rows::{json, sum},
-    sql::{Base, Tx, begin_on},
+    sql::{Base, Tx, Value, begin_on},
     stood::{Remark, keep_name, keep_remarks},
 };
 use crate::{events::Numbered, judge::hold::Held};
@@ -312,6 +312,29 @@ async fn written(base: &Base, epoch: Option<i64>, write: &Write) -> Result<(), s
     }
 }
 
+/// Statements beside the queue, in one transaction.
+pub(super) async fn together(base: &Base, statements: &[(&str, Vec<Value>)]) -> Result<(), sqlx::Error> {
+    let all = async |mut transaction: Tx<'_>| {
+        for (text, values) in statements {
+            transaction.execute(text, values).await?;
+        }
+        transaction.commit().await
+    };
+    match base {
+        Base::Sqlite(pool) => {
+            let mut connection = pool.acquire().await?;
+            let result = async {
+                let transaction = Tx::Sqlite(connection.begin_with("BEGIN IMMEDIATE").await?);
+                all(transaction).await
+            }
+            .await;
+            give_back(connection, &result);
+            result
+        }
+        Base::Postgres(pool) => all(begin_on(pool).await?).await,
+    }
+}
+
 impl Write {
     async fn put(&self, transaction: &mut Tx<'_>) -> Result<(), sqlx::Error> {
         match self {
@@ -333,7 +356,7 @@ impl Write {
 
 /// A full disk makes SQLite end a transaction by itself, which sqlx does not notice: it counts that transaction for
 /// ever and begins no other. So a connection on which something failed is not used again.
-fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::Error>) {
+pub(super) fn give_back(mut connection: PoolConnection<Sqlite>, result: &Result<(), sqlx::Error>) {
     if result.as_ref().is_err_and(|error| !is_hopeless(error)) {
         connection.close_on_drop();
     }

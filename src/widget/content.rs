@@ -33,15 +33,16 @@ pub fn content(snapshot: &Snapshot, options: &Options, config: &Widgets, home: &
         model::Kind::Fx => Content::Fx(shop.fx_lists(picks)),
         model::Kind::Deposits => Content::Deposits(shop.deposits(picks)),
         model::Kind::Ticker => Content::Ticker(shop.tape(picks)),
+        model::Kind::Chart => return super::chart::content(snapshot, options, None, home),
     };
     Widget { recorded: snapshot.recorded, at: options.at, home: home.to_owned(), content }
 }
 
-const NOTHING: Figure =
+pub(super) const NOTHING: Figure =
     Figure { value: None, status: Look::Unavailable, change: None, held: false, borrowed: None, foot: 0 };
 
 /// A side or term that the institution does not quote while it quotes others.
-const NOT_QUOTED: Figure = Figure { status: Look::Fresh, ..NOTHING };
+pub(super) const NOT_QUOTED: Figure = Figure { status: Look::Fresh, ..NOTHING };
 
 /// What stands where a feed has no such quote.
 fn missing(feed: &ServedFeed, foot: usize) -> Figure {
@@ -49,7 +50,7 @@ fn missing(feed: &ServedFeed, foot: usize) -> Figure {
 }
 
 /// One side of a quote, and its change.
-fn figure(served: &Served, foot: usize, side: impl Fn(&Quote) -> Option<Decimal>) -> Figure {
+pub(super) fn figure(served: &Served, foot: usize, side: impl Fn(&Quote) -> Option<Decimal>) -> Figure {
     let value = side(&served.kept.quote);
     let status = match served.status {
         Status::Fresh => Look::Fresh,
@@ -481,7 +482,7 @@ impl<'a> Shop<'a> {
     }
 }
 
-const fn shown(term: Term) -> model::Term {
+pub(super) const fn shown(term: Term) -> model::Term {
     match term {
         Term::Demand => model::Term::Demand,
         Term::Days(days) => model::Term::Days(days),
@@ -516,7 +517,7 @@ fn course(feed: &ServedFeed, served: &Served) -> Vec<(Timestamp, Decimal)> {
 /// a figure above it.
 ///
 /// Where the feed has nothing of what is shown, it tells of what the feed has.
-fn foot(feed: &ServedFeed, quotes: &[&Served], recorded: bool) -> Foot {
+pub(super) fn foot(feed: &ServedFeed, quotes: &[&Served], recorded: bool) -> Foot {
     let first_hand: Vec<&Served> = feed.quotes.iter().filter(|served| served.source.via.is_none()).collect();
     let all: Vec<&Served> = feed.quotes.iter().collect();
     let quotes = match (quotes.is_empty(), first_hand.is_empty()) {
@@ -556,7 +557,7 @@ fn foot(feed: &ServedFeed, quotes: &[&Served], recorded: bool) -> Foot {
 }
 
 /// TPBank signs with the name by which the panel's readers know it, DOJI as it writes itself.
-fn signature(institution: &providers::Institution) -> &'static str {
+pub(super) fn signature(institution: &providers::Institution) -> &'static str {
     if institution.label.eq_ignore_ascii_case(institution.name) {
         institution.name
     } else {

@@ -58,11 +58,18 @@ const feed = (id) => api(`feeds/${id}`);
 async function signIn(page, lang = 'vi') {
   await page.goto(`${console_}?lang=${lang}`);
   await page.fill('#token', TOKEN);
-  await page.click('form.enter button');
+  await press(page, page.locator('form.enter button'));
   await page.waitForSelector('#feeds');
 }
 
 const button = (page, name) => page.getByRole('button', { name, exact: true });
+/** Does what brings another page, and waits until all of that is there: not every look at a page waits for what it looks for. */
+const leads = async (page, act) => {
+  const loaded = page.waitForEvent('load');
+  await act();
+  await loaded;
+};
+const press = (page, control) => leads(page, () => control.click());
 const said = (page) => page.locator('.note').first().innerText();
 
 /** A session without any script. */
@@ -100,19 +107,19 @@ describe('the console', () => {
     const text = await page.locator('body').innerText();
     for (const word of [...FEEDS, 'banggia.toml', '0.1.0']) assert.ok(!text.includes(word), word);
     await page.fill('#token', 'not-the-token-"><i>');
-    await page.click('form.enter button');
+    await press(page, page.locator('form.enter button'));
     assert.match(await page.locator('[role=alert]').innerText(), /Mã không đúng/);
     assert.ok(!(await page.content()).includes('not-the-token'));
     assert.equal(await page.locator('#token').inputValue(), '');
     await page.fill('#token', TOKEN);
-    await page.click('form.enter button');
+    await press(page, page.locator('form.enter button'));
     assert.deepEqual(await page.locator('.feed h3').allInnerTexts(), FEEDS);
     assert.equal(new URL(page.url()).search, '', 'the token is in no address');
     assert.deepEqual(await page.locator('script').count(), 0);
-    await page.getByRole('button', { name: 'English' }).click();
+    await press(page, page.getByRole('button', { name: 'English' }));
     assert.equal(await page.locator('html').getAttribute('lang'), 'en');
     assert.deepEqual(await page.locator('.feed h3').allInnerTexts(), FEEDS);
-    await page.getByRole('link', { name: 'Leave' }).click();
+    await press(page, page.getByRole('link', { name: 'Leave' }));
     await page.waitForSelector('#token');
     assert.match(page.url(), /lang=en$/);
   }));
@@ -121,7 +128,7 @@ describe('the console', () => {
     await page.goto(`${console_}?lang=en`);
     await page.waitForSelector('#token:focus');
     await page.keyboard.type(TOKEN);
-    await page.keyboard.press('Enter');
+    await leads(page, () => page.keyboard.press('Enter'));
     await page.waitForSelector('#feeds');
     const runs = () => page.locator('#feed-bidv\\.fx .plan .runs li').allInnerTexts();
     const usual = await runs();
@@ -133,7 +140,7 @@ describe('the console', () => {
     await page.keyboard.press('Control+a');
     await page.keyboard.type('7 3 * * *');
     // Return shows what would be, and changes nothing.
-    await page.keyboard.press('Enter');
+    await leads(page, () => page.keyboard.press('Enter'));
     await page.waitForSelector('.note');
     assert.match(await said(page), /If bidv\.fx ran by 7 3 \* \* \*/);
     const would = await page.locator('.note .runs li').allInnerTexts();
@@ -144,7 +151,7 @@ describe('the console', () => {
     await tabTo(page, 'Until the next restart');
     await page.keyboard.press('ArrowDown');
     await tabTo(page, 'Apply bidv.fx');
-    await page.keyboard.press('Enter');
+    await leads(page, () => page.keyboard.press('Enter'));
     await page.waitForSelector('.note[role=status]');
     assert.match(await said(page), /bidv\.fx runs by 7 3 \* \* \* now, for good\./);
     assert.deepEqual(await runs(), would);
@@ -152,20 +159,20 @@ describe('the console', () => {
     assert.match(await readFile(join(folder, 'overrides.toml'), 'utf8'), /schedule = "7 3 \* \* \*"/);
 
     await tabTo(page, 'Pause for now bidv.fx');
-    await page.keyboard.press('Space');
+    await leads(page, () => page.keyboard.press('Space'));
     await page.waitForSelector('#feed-bidv\\.fx .strong');
     assert.match(await page.locator('#feed-bidv\\.fx').innerText(), /Paused[^]*Does not run until it is resumed/);
     assert.match(await page.title(), /1 paused/);
     assert.equal((await feed('bidv.fx')).paused, true);
     await tabTo(page, 'Resume bidv.fx');
-    await page.keyboard.press('Enter');
+    await leads(page, () => page.keyboard.press('Enter'));
     await page.waitForSelector('#feed-bidv\\.fx .runs');
     assert.deepEqual(await runs(), would);
 
     await tabTo(page, 'Change the schedule bidv.fx');
     await page.keyboard.press('Enter');
     await tabTo(page, "Back to the configuration's bidv.fx");
-    await page.keyboard.press('Enter');
+    await leads(page, () => page.keyboard.press('Enter'));
     await page.waitForSelector('.note[role=status]');
     assert.match(await page.locator('#feed-bidv\\.fx .plan').innerText(), /\*\/10 8-17 \* \* Mon-Fri[^]*by default/);
     const acts = await page.locator('.audit tbody tr td:nth-child(2)').allInnerTexts();
@@ -179,7 +186,7 @@ describe('the console', () => {
     const wrong = '*/10 8-99 * * "><script>alert(1)</script>';
     await field.fill(wrong);
     await page.locator('#feed-doji\\.gold').getByLabel('Lâu dài').check();
-    await button(page, 'Áp dụng doji.gold').click();
+    await press(page, button(page, 'Áp dụng doji.gold'));
     assert.match(await page.locator('.note[role=alert]').innerText(), /Không thực hiện được[^]*feeds\.doji\.gold\.schedule[^]*allowed are five fields/);
     assert.match(await page.title(), /^Không thực hiện được: Đổi lịch doji\.gold · /);
     assert.equal(await field.inputValue(), wrong);
@@ -220,16 +227,16 @@ describe('the console', () => {
         await check(page, 'all');
         await page.locator('#feed-bidv\\.fx summary').click();
         await page.locator('#schedule-bidv\\.fx').fill('often');
-        await page.locator('#feed-bidv\\.fx button[value=schedule]').click();
+        await press(page, page.locator('#feed-bidv\\.fx button[value=schedule]'));
         await check(page, 'refused');
         await write('\n[feeds.bidv.fx]\nschedul = "*/5 * * * *"\n');
-        await page.locator('button[value=reload]').click();
+        await press(page, page.locator('button[value=reload]'));
         await check(page, 'reload-refused');
-        await page.locator('.act button[value=show]').click();
+        await press(page, page.locator('.act button[value=show]'));
         await page.waitForSelector('#refused');
         await check(page, 'config-refused');
         await write();
-        await page.locator('button[value=reload]').click();
+        await press(page, page.locator('button[value=reload]'));
       });
     }
     await api('feeds/ocb.deposit/resume', {});
@@ -239,9 +246,9 @@ describe('the console', () => {
   it('shows both values of what is held, and a decision on them', () => quiet({}, async (page) => {
     await signIn(page);
     for (const id of ['tpbank.gold', 'vietcombank.fx']) {
-      await until(async () => (await feed(id)).held.length > 0 || (await button(page, `Đọc ngay ${id}`).click()), 'a held value');
+      await until(async () => (await feed(id)).held.length > 0 || (await press(page, button(page, `Đọc ngay ${id}`))), 'a held value');
     }
-    await button(page, 'Xem lại').click();
+    await press(page, button(page, 'Xem lại'));
     const hold = page.locator('.hold', { hasText: 'tpbank.gold.bar' });
     assert.match(await page.title(), /2 giá đang giữ/);
     const rows = await hold.locator('tbody tr').allInnerTexts();
@@ -252,11 +259,11 @@ describe('the console', () => {
     // The filled one is what the evidence supports.
     assert.equal(await button(page, 'Bỏ giá mới tpbank.gold.bar').getAttribute('class'), null);
     assert.equal(await button(page, 'Nhận giá mới tpbank.gold.bar').getAttribute('class'), 'quiet');
-    await button(page, 'Bỏ giá mới tpbank.gold.bar').click();
+    await press(page, button(page, 'Bỏ giá mới tpbank.gold.bar'));
     assert.match(await said(page), /Đã bỏ giá mới của tpbank\.gold\.bar/);
     assert.match(await page.title(), /1 giá đang giữ/);
     assert.match(await hold.innerText(), /Đã bỏ, nguồn vẫn báo/);
-    await button(page, 'Nhận giá mới vietcombank.fx.EUR').click();
+    await press(page, button(page, 'Nhận giá mới vietcombank.fx.EUR'));
     assert.match(await said(page), /Đã nhận giá mới của vietcombank\.fx\.EUR/);
     const fx = await (await fetch(`${service.origin}/v1/fx?providers=vietcombank&currencies=EUR`)).json();
     assert.equal(fx.quotes[0].sell, '32714.55');
@@ -266,18 +273,18 @@ describe('the console', () => {
   it('tells a configuration that was refused in full until a good one is read', () => quiet({ width: 390 }, async (page) => {
     await signIn(page, 'en');
     await write('\n[feeds.bidv.fx]\nschedul = "*/5 * * * *"\nmax_jump = "much"\n');
-    await button(page, 'Read the configuration again').click();
+    await press(page, button(page, 'Read the configuration again'));
     assert.match(await page.locator('.note[role=alert]').innerText(), /Not done[^]*The old one stays in force[^]*banggia\.toml:7[^]*schedul[^]*schedule/);
-    await button(page, 'Show again').click();
+    await press(page, button(page, 'Show again'));
     assert.match(await page.locator('.note.refused').innerText(), /The new configuration was refused[^]*banggia\.toml:7/);
     assert.match(await page.title(), /^The new configuration was refused/);
     await write('\n[feeds.bidv.fx]\nschedule = "*/5 8-17 * * Mon-Fri"\n');
-    await button(page, 'Read the configuration again').click();
+    await press(page, button(page, 'Read the configuration again'));
     assert.match(await said(page), /1 change:[^]*feeds\.bidv\.fx\.schedule/);
     assert.match(await page.locator('#feed-bidv\\.fx .plan').innerText(), /banggia\.toml:7/);
     assert.equal(await page.locator('.note.refused').count(), 0);
     await write();
-    await button(page, 'Read the configuration again').click();
+    await press(page, button(page, 'Read the configuration again'));
   }));
 
   it('lets no form of its own page be filled with a script of a source or of whoever typed', () => quiet({}, async (page) => {
@@ -289,10 +296,10 @@ describe('the console', () => {
     for (const payload of ['"><img src=x onerror=alert(1)>', '</textarea><script>alert(2)</script>', '\u202e<svg onload=alert(3)>', "'-alert(4)-'"]) {
       await page.locator('#feed-doji\\.gold summary').click();
       await page.locator('#schedule-doji\\.gold').fill(payload);
-      await button(page, 'Áp dụng doji.gold').click();
+      await press(page, button(page, 'Áp dụng doji.gold'));
       assert.equal(await page.locator('#schedule-doji\\.gold').inputValue(), payload);
       assert.equal(await shape(), plain, payload);
-      await button(page, 'Xem lại').click();
+      await press(page, button(page, 'Xem lại'));
     }
     assert.deepEqual(dialogs, []);
   }));

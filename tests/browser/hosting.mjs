@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { base, serve, withPage } from './lib.mjs';
 
 export const { BANGGIA } = process.env;
-export const KINDS = ['panel', 'gold', 'fx', 'deposits', 'ticker'];
+export const KINDS = ['panel', 'gold', 'fx', 'deposits', 'ticker', 'chart'];
 
 /** Waits until `check` gives something; only for what is outside the browser. */
 export async function until(check, what, seconds = 15) {
@@ -177,6 +177,18 @@ export async function assertFrames(page, kinds = KINDS) {
     return true;
   }, 'complete frames');
 }
+
+/** Waits until a frame, or the only one, is as high as what is in it, `least` px at least; gives both heights. */
+export const assertFits = (page, { frame = page.frames()[1], selector = 'iframe', least = 0 } = {}) => until(async () => {
+  // Both are read again and again: a frame may be loaded before it has its width.
+  const wanted = await frame.evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
+  const { height, width } = await page.evaluate((selector) => {
+    const { clientHeight: height, clientWidth: width } = document.querySelector(selector);
+    return { height, width };
+  }, selector);
+  assert.equal(height, Math.max(wanted, least), `${frame.url()} at ${width} px`);
+  return { height, wanted };
+}, 'a frame of the right height');
 
 /** Waits until every picture is loaded. */
 export const assertPictures = (page) => until(() => look(page, () => {

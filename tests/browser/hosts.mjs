@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { base, serve, withBrowser, withPage } from './lib.mjs';
 import {
-  KINDS, RECEIVER, assertElements, assertFrames, assertPictures, assertQuiet, each, element, iframe, look, picture,
+  KINDS, RECEIVER, assertElements, assertFits, assertFrames, assertPictures, assertQuiet, each, element, iframe, look, picture,
   script, startService, until, withFolder, withHost, wordpress,
 } from './hosting.mjs';
 
@@ -90,6 +90,29 @@ describe('host pages', () => {
     await assertQuiet(page, record);
   }));
 
+  for (const [name, style] of [['hidden', 'visibility: hidden'], ['not drawn', 'display: none']]) {
+    it(`whose frame is ${name} and without a width when it is loaded hear no height of it, and the right one when it has a width`, () => withHost({
+      body: `${LISTEN}<div style="height:5000px"></div><iframe src="${base}/widgets/fx" title="fx" width="0" height="400" sandbox="allow-scripts" style="${style}"></iframe>`,
+    }, async (page, record) => {
+      await page.goto(record.origin);
+      await assertFrames(page, ['fx']);
+      const told = () => page.evaluate(() => globalThis.eval('messages').filter(({ data }) => data.type === 'bang-gia').map(({ data }) => data.height));
+      // Its own `load` is over, and what it said then is here: messages keep their order.
+      const frame = page.frames()[1];
+      await frame.waitForFunction(() => performance.getEntriesByType('navigation')[0].loadEventEnd > 0, undefined, { polling: 20 });
+      await frame.evaluate(() => parent.postMessage({ type: 'loaded' }, '*'));
+      await page.waitForFunction(() => globalThis.eval('messages').some(({ data }) => data.type === 'loaded'));
+      assert.deepEqual(await told(), []);
+      await page.evaluate(() => Object.assign(document.querySelector('iframe'), { width: 300 }).style.removeProperty('display'));
+      await until(async () => {
+        const height = await frame.evaluate(() => innerWidth === 300 && Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
+        assert.equal((await told()).at(-1), height);
+        return true;
+      }, 'the right height');
+      await assertQuiet(page, record);
+    }));
+  }
+
   for (const [name, above, hiding, receiver] of [
     ['as it is', 0, undefined, RECEIVER],
     ['far down the article', 5000, undefined, RECEIVER],
@@ -103,16 +126,11 @@ describe('host pages', () => {
           await page.goto(record.origin);
           await page.waitForFunction(() => !document.querySelector('iframe').hasAttribute('style'));
           await assertFrames(page, [kind]);
-          // A frame that becomes visible may be drawn anew and tells its height once more.
-          const room = async () => Math.max(await page.frames()[1].evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height)), 200);
-          const given = () => page.evaluate(() => document.querySelector('iframe').clientHeight);
-          for (let look = 0; look < 100 && await given() !== await room(); look += 1) await page.evaluate(() => new Promise(requestAnimationFrame));
-          const { height, width, quote, seen } = await page.evaluate(() => {
-            const frame = document.querySelector('iframe');
-            return { height: frame.clientHeight, width: frame.clientWidth, quote: document.querySelector('blockquote').checkVisibility(), seen: frame.checkVisibility({ visibilityProperty: true }) };
-          });
-          const wanted = await page.frames()[1].evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
-          assert.equal(height, Math.max(wanted, 200), `${kind} at ${width} px`);
+          const { wanted } = await assertFits(page, { least: 200 });
+          const { quote, seen } = await page.evaluate(() => ({
+            quote: document.querySelector('blockquote').checkVisibility(),
+            seen: document.querySelector('iframe').checkVisibility({ visibilityProperty: true }),
+          }));
           assert.ok(wanted <= 1000, `${kind} is ${wanted} px high, and WordPress cuts at 1000`);
           assert.deepEqual({ quote, seen }, { quote: false, seen: true });
           await assertQuiet(page, record);

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { base, serve, withBrowser, withPage } from './lib.mjs';
 import {
-  RECEIVER, assertElements, assertFrames, assertQuiet, freePort, look, script, start, text, until, withFolder, withHost, wordpress,
+  RECEIVER, assertElements, assertFits, assertFrames, assertQuiet, freePort, look, script, start, text, until, withFolder, withHost, wordpress,
 } from './hosting.mjs';
 
 withBrowser();
@@ -79,8 +79,7 @@ describe('plain HTML', () => {
   it('follows the height of a frame', () => withHost({ body: recipe('height') }, async (host, record) => {
     await host.goto(record.origin);
     await assertFrames(host, ['gold']);
-    const wanted = await host.frames()[1].evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
-    await host.waitForFunction((wanted) => document.querySelector('iframe').clientHeight === wanted, wanted);
+    const { wanted } = await assertFits(host);
     // Somebody else in the page says something.
     await host.evaluate(() => postMessage({ type: 'bang-gia', height: 77 }, '*'));
     await host.evaluate(() => new Promise((turn) => setTimeout(turn)));
@@ -98,8 +97,7 @@ describe('plain HTML', () => {
     await host.evaluate(() => new Promise((loaded) => { document.body.append(Object.assign(document.createElement('iframe'), { src: '/other.html', onload: loaded })); }));
     const other = host.frames().find((frame) => frame.url().endsWith('/other.html'));
     const height = () => host.evaluate(() => document.getElementById('gia').clientHeight);
-    const wanted = await frame.evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
-    await host.waitForFunction((wanted) => document.getElementById('gia').clientHeight === wanted, wanted);
+    const { wanted } = await assertFits(host, { frame, selector: '#gia' });
     // The page hears a word of the test's own after all that was said before it.
     const heard = async (from, said) => {
       const word = `heard ${Math.random()}`;
@@ -182,8 +180,7 @@ describe('WordPress', () => {
       await host.goto(record.origin);
       await host.waitForFunction(() => !document.querySelector('iframe').hasAttribute('style'));
       await assertFrames(host, ['panel']);
-      const wanted = await host.frames()[1].evaluate(() => Math.ceil(document.querySelector('.bgia').getBoundingClientRect().height));
-      assert.equal(await host.evaluate(() => document.querySelector('iframe').clientHeight), wanted);
+      await assertFits(host);
       await assertQuiet(host, record);
     });
   });

@@ -311,3 +311,38 @@ describe('what lies in a cache', () => {
     }
   }
 });
+
+describe('figures of a moment', () => {
+  const moment = async () => {
+    const { generated_at: at } = await (await fetch(`${base}/v1/board`)).json();
+    return at;
+  };
+  const YEAR_LATER = new Date(NOW.getTime() + 365 * 864e5);
+
+  it('are not called old a year later, in a page of their own', async () => {
+    const at = await moment();
+    await withPage({}, async (page) => {
+      await page.clock.install({ time: YEAR_LATER });
+      for (const widget of KINDS) {
+        await page.goto(`${base}/widgets/${widget}?at=${encodeURIComponent(at)}`);
+        assert.match(await page.locator('.bgia-rec').textContent(), /lúc \d\d:\d\d \d\d\/\d\d\/\d{4}/);
+        assert.equal(await page.locator('[data-f], [data-is]').count(), 0, widget);
+        assert.equal(await page.locator('.bgia-old, .bgia-none').count(), 0, widget);
+      }
+    });
+  });
+
+  it('are asked for once by the element, and stay', async () => {
+    const at = await moment();
+    const tree = await (await fetch(`${base}/fragments/gold.json?at=${encodeURIComponent(at)}`)).text();
+    const answer = { text: tree, etag: '"then"', maxAge: 31_536_000 };
+    await withService({ '/fragments/gold.json': answer }, (origin, asked) => withElements(origin, `<bang-gia widget="gold" at="${at}"></bang-gia>`, async (page) => {
+      const before = await shown(page);
+      assert.match(before, /lúc \d\d:\d\d/);
+      await settled(page);
+      await run(page, 86_400);
+      assert.equal(await shown(page), before);
+      assert.equal(asked.length, 1);
+    }));
+  });
+});

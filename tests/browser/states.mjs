@@ -7,7 +7,7 @@ import { FULL, STATES_DIR, base, serve } from './lib.mjs';
 
 /** One of `pages.json`: `{ file, widget, state, lang, theme, style, script, heights: { width: px } }`. */
 export const pages = STATES_DIR ? JSON.parse(await readFile(join(STATES_DIR, 'pages.json'), 'utf8')) : [];
-export const WIDGETS = ['panel', 'gold', 'fx', 'deposits', 'ticker'];
+export const WIDGETS = ['panel', 'gold', 'fx', 'deposits', 'ticker', 'chart'];
 export const LANGS = ['vi', 'en'];
 export const THEMES = ['light', 'dark', 'auto', 'transparent'];
 export const SCHEMES = ['light', 'dark'];

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::house::House;
 
+/// A stream has no end, no length and no validators: `events.rs` holds it to what it says.
+const EVENTS: &str = "/v1/events";
+
 fn api() -> Value {
     banggia::http::openapi()
 }
@@ -103,7 +106,7 @@ async fn every_path_keeps_one_policy() {
     let house = House::on_a_good_day().await;
     let api = api();
     let mut types = BTreeSet::new();
-    for (path, query) in requests(&api) {
+    for (path, query) in requests(&api).into_iter().filter(|(path, _)| path != EVENTS) {
         let address = format!("{path}{query}");
         let get = async |headers: &[(&str, &str)]| house.request(Method::GET, &address, headers).await;
 
@@ -192,6 +195,17 @@ async fn every_path_keeps_one_policy() {
             assert!(example.is_object(), "{path} has an example");
             conforms(&api, &path, "200", example);
             same_keys(example, &body, &path);
+        } else if media.get("application/atom+xml").is_some() {
+            let names = |text: &str| {
+                let document = roxmltree::Document::parse(text).unwrap();
+                let elements = document.descendants().filter(roxmltree::Node::is_element);
+                elements.map(|element| element.tag_name().name().to_owned()).collect::<BTreeSet<_>>()
+            };
+            let example = media["application/atom+xml"]["example"].as_str().unwrap();
+            // No recordings were served here.
+            let mut wanted = names(example);
+            wanted.remove("subtitle");
+            assert_eq!(wanted, names(std::str::from_utf8(&bodies[0]).unwrap()), "{path}");
         } else if !streamed {
             let example = media["text/csv"]["example"].as_str().unwrap();
             let header = |text: &str| text.lines().next().unwrap().to_owned();
@@ -331,7 +345,7 @@ fn what_can_be_counted_declares_the_headers_that_say_so() {
         let operation = &item["get"];
         let headers = &operation["responses"]["200"]["headers"];
         for name in ["RateLimit", "RateLimit-Policy"] {
-            let wanted = operation.get("parameters").map(|_| false);
+            let wanted = operation.get("parameters").filter(|_| path != EVENTS).map(|_| false);
             assert_eq!(headers[name]["required"].as_bool(), wanted, "{path}: {name}");
         }
     }

@@ -49,7 +49,9 @@ pub struct Listener {
 
 impl Listener {
     pub async fn open(address: SocketAddr, query: &str, headers: &[(&str, &str)]) -> Self {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers = headers.concat();
         Self::say(address, &format!("GET /v1/events{query} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")).await
     }
 
@@ -645,7 +647,7 @@ fn resident(id: u32) -> u64 {
 
 #[test]
 fn a13_five_thousand_streams_take_less_than_sixty_four_megabytes() {
-    const STREAMS: usize = 5000;
+    const STREAMS: u64 = 5000;
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let room = rlimit::Resource::NOFILE.get_soft().unwrap();
     if room < 2 * 5000 + 9000 {
@@ -672,7 +674,73 @@ fn a13_five_thousand_streams_take_less_than_sixty_four_megabytes() {
     });
     let after = resident(service.id());
     let more = after.saturating_sub(before);
-    println!("{STREAMS} streams: {before} kB -> {after} kB, {:.1} kB a stream", more as f64 / STREAMS as f64);
+    println!("{STREAMS} streams: {before} kB -> {after} kB, {} bytes a stream", more * 1024 / STREAMS);
     assert!(more <= 64 << 10, "{before} kB -> {after} kB");
     drop(listeners);
+}
+
+/// Titles of a feed's entries with their ids.
+fn entries(feed: &str) -> Vec<(String, String)> {
+    let document = roxmltree::Document::parse(feed).unwrap();
+    let text = |node: roxmltree::Node<'_, '_>, name: &str| {
+        let child = node.children().find(|child| child.tag_name().name() == name);
+        child.unwrap_or_else(|| panic!("no {name}")).text().unwrap().to_owned()
+    };
+    let root = document.root_element();
+    assert_eq!(root.tag_name().namespace(), Some("http://www.w3.org/2005/Atom"));
+    // What RFC 4287 asks of a feed and of an entry.
+    for name in ["title", "id", "updated", "author"] {
+        text_or_child(root, name);
+    }
+    let entries = root.children().filter(|child| child.tag_name().name() == "entry");
+    entries
+        .map(|entry| {
+            for name in ["title", "id", "updated", "link"] {
+                text_or_child(entry, name);
+            }
+            assert!(text(entry, "updated").parse::<jiff::Timestamp>().is_ok());
+            (text(entry, "title"), text(entry, "id"))
+        })
+        .collect()
+}
+
+fn text_or_child(node: roxmltree::Node<'_, '_>, name: &str) {
+    assert!(node.children().any(|child| child.tag_name().name() == name), "no {name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_has_every_change_newest_first_under_ids_that_stay() {
+    let folder = tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
+    let house = Simulation::on(&url, DAY, "").await;
+    for (minute, factor) in [("09:00", dec!(1)), ("09:01", dec!(1.01)), ("09:02", dec!(1.005))] {
+        house.move_to(at(&format!("2026-09-30T{minute}:00+07:00"))).await;
+        moves(&house, factor);
+        house.refresh(FEED).await;
+    }
+    let feed = house.text("/v1/gold.atom").await;
+    let told = entries(&feed);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].0.starts_with("Vàng miếng (TPBank): mua ") && told[0].0.contains(" (▼"), "{told:?}");
+    assert!(told[1].0.contains(", bán ") && told[1].0.contains(" (▲"), "{told:?}");
+    assert!(!told[2].0.contains('('.to_string().repeat(2).as_str()) && !told[2].0.contains('▲'), "{told:?}");
+    let ids: std::collections::BTreeSet<&String> = told.iter().map(|(_, id)| id).collect();
+    assert_eq!(ids.len(), 3);
+    let english = entries(&house.text("/v1/gold.atom?lang=en&providers=tpbank").await);
+    assert!(english[0].0.starts_with("Bar (TPBank): buy "), "{english:?}");
+    assert_eq!(
+        english.iter().map(|(_, id)| id).collect::<Vec<_>>(),
+        told.iter().map(|(_, id)| id).collect::<Vec<_>>()
+    );
+    assert_eq!(entries(&house.text("/v1/gold.atom?products=ring-9999").await), []);
+    assert_eq!(entries(&house.text("/v1/fx.atom").await), []);
+    for query in ["unit=chi", "lang=fr", "live=1", "currencies=USD"] {
+        let answer =
+            client().get(format!("http://{}/v1/gold.atom?{query}", house.app.public)).send().await.unwrap();
+        assert_eq!(answer.status(), 422, "{query}");
+    }
+    house.app.stop().await;
+    let house = Simulation::on(&url, "2026-09-30T09:03:00+07:00", "").await;
+    assert_eq!(house.text("/v1/gold.atom").await, feed, "a restart changes nothing");
+    house.app.stop().await;
 }

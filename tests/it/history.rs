@@ -217,7 +217,7 @@ async fn a_history_ends_with_what_the_list_shows_and_is_narrowed_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a46_hostile_parameters_are_refused_by_name_with_what_is_allowed() {
+async fn a02_hostile_parameters_of_histories_are_refused_by_name_with_what_is_allowed() {
     let house = House::on_a_good_day().await;
     let many = (0..21).map(|n| format!("bidv.fx.X{n}")).collect::<Vec<_>>().join(",");
     let long = format!("bidv.fx.{}", "X".repeat(200));
@@ -306,6 +306,10 @@ async fn pages_lose_nothing_and_repeat_nothing_while_rows_are_added() {
     }
     store.flush().await;
     let mut added = 0;
+    let is_new = |point: &Value| {
+        let sell = point["sell"].as_str().or(point["sell"]["first"].as_str()).unwrap();
+        sell.parse::<u32>().unwrap() >= 500
+    };
     let series = "series=bidv.fx.XAC,bidv.fx.XAA,bidv.fx.XAD,bidv.fx.XAB,bidv.fx.XZZ";
     for (query, limit) in [
         ("", 1),
@@ -329,7 +333,7 @@ async fn pages_lose_nothing_and_repeat_nothing_while_rows_are_added() {
             document["series"].as_array().unwrap().iter().flat_map(of).collect()
         };
         let mut wanted = flat(&whole);
-        wanted.retain(|(_, point)| !point["sell"].to_string().contains("\"5"));
+        wanted.retain(|(_, point)| !is_new(point));
         let (mut found, mut ids) = (Vec::new(), BTreeSet::new());
         let mut page = Some(format!("/v1/history/fx?{series}&{query}&limit={limit}"));
         let mut turn = 0;
@@ -350,18 +354,16 @@ async fn pages_lose_nothing_and_repeat_nothing_while_rows_are_added() {
             ids.extend(document["series"].as_array().unwrap().iter().map(|series| series["id"].to_string()));
             found.extend(points);
             // Days that are read after the fact while somebody pages: before all that was there.
-            let when = Timestamp::from_second(begin - (added + 1) * 86_400).unwrap();
-            store.push(board(
-                "board",
-                when,
-                vec![rate("XAA", None, 500 + added), rate("XAD", None, 500 + added)],
-            ));
-            store.flush().await;
-            added += 1;
+            if turn < 30 {
+                let when = Timestamp::from_second(begin - (added + 1) * 86_400).unwrap();
+                let quotes = vec![rate("XAA", None, 500 + added), rate("XAD", None, 500 + added)];
+                store.push(board("board", when, quotes));
+                store.flush().await;
+                added += 1;
+            }
             turn += 1;
             assert!(turn < 1000, "pages end");
         }
-        let is_new = |point: &Value| point["sell"].to_string().contains("\"5");
         assert!(
             query.contains("from") || found.iter().any(|(_, point)| is_new(point)),
             "{query}: they are there"
@@ -428,12 +430,11 @@ async fn the_csv_and_ndjson_twins_hold_the_same_points() {
     house.app.stop().await;
 }
 
-/// A store with so many changes of one rate, five minutes apart.
-async fn long_history(house: House, changes: u32) -> House {
+/// A service over a store with so many changes of one rate, five minutes apart, and the folder in which that is.
+async fn long_history(house: House, changes: u32) -> (House, crate::canary::Folder) {
     let store = house.folder.path().join("banggia.db");
-    let folder = house.folder;
+    let (folder, bank) = (house.folder, house.bank);
     house.app.stop().await;
-    let _ = &folder;
     {
         use sqlx::Connection as _;
         let mut connection =
@@ -448,32 +449,31 @@ async fn long_history(house: House, changes: u32) -> House {
         sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
-    let bank = house.bank;
     let text = crate::house::config_text(&bank, &store);
-    let house = House::of(bank, |_, _| text).await;
-    // The folder of before stays until the end of the test.
-    std::mem::forget(folder);
-    house
+    (House::of(bank, |_, _| text).await, folder)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_pauses_in_a_stream_holds_nobody_up_and_gets_all_of_it() {
+async fn a09_a_reader_that_pauses_in_a_stream_holds_nobody_up_and_gets_all_of_it() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let house = long_history(House::on_a_good_day().await, 60_000).await;
+    let (house, _folder) = long_history(House::on_a_good_day().await, 60_000).await;
     let mut paused = Vec::new();
-    // More than may read at once.
-    for _ in 0..6 {
+    // More than may read at once: who comes while too many do is asked to come again.
+    while paused.len() < 6 {
         let mut stream = tokio::net::TcpStream::connect(house.app.public).await.unwrap();
         let request =
             "GET /v1/history/fx.ndjson?series=bidv.fx.XAA HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut head = vec![0; 64];
         stream.read_exact(&mut head).await.unwrap();
-        assert!(head.starts_with(b"HTTP/1.1 200 "));
+        if head.starts_with(b"HTTP/1.1 503 ") {
+            continue;
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
         paused.push((stream, head));
     }
     for _ in 0..5 {
-        let page = house.json("/v1/history/fx?series=bidv.fx.XAA&group=month&limit=3").await;
+        let page = house.json("/v1/history/fx?series=bidv.fx.XAA&group=day&limit=3").await;
         assert_eq!(page["series"][0]["points"].as_array().unwrap().len(), 3);
         keep(house.app.store(), WEEK).await;
     }
@@ -487,8 +487,8 @@ async fn a_reader_that_pauses_in_a_stream_holds_nobody_up_and_gets_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f46_a_store_that_goes_away_is_told_before_the_first_byte_and_cuts_a_stream_off_after_it() {
-    let house = long_history(House::on_a_good_day().await, 60_000).await;
+async fn a_store_that_goes_away_is_told_before_the_first_byte_and_cuts_a_stream_off_after_it() {
+    let (house, _folder) = long_history(House::on_a_good_day().await, 60_000).await;
     let mut stream = house.get("/v1/history/fx.csv?series=bidv.fx.XAA").await;
     assert_eq!(stream.status(), 200);
     let first = stream.chunk().await.unwrap().unwrap();
@@ -603,12 +603,11 @@ async fn walked(
     }
 }
 
+/// When, first, last, low and high of each side, and how many changes.
+type Told = (i64, Vec<Option<[Decimal; 4]>>, u32);
+
 /// What a history is, said in one piece.
-fn oracle(
-    rows: &[(i64, Quote)],
-    range: Range,
-    group: Option<Group>,
-) -> Vec<(i64, Vec<Option<[Decimal; 4]>>, u32)> {
+fn oracle(rows: &[(i64, Quote)], range: Range, group: Option<Group>) -> Vec<Told> {
     let mut changes: Vec<&(i64, Quote)> = Vec::new();
     for row in rows {
         if changes.last().is_none_or(|last| !last.1.same_figures(&row.1)) {
@@ -650,7 +649,7 @@ fn oracle(
         .collect()
 }
 
-fn plain(points: &[Point]) -> Vec<(i64, Vec<Option<[Decimal; 4]>>, u32)> {
+fn plain(points: &[Point]) -> Vec<Told> {
     let of = |point: &Point| match point {
         Point::Change { at, sides, .. } => {
             (at.as_second(), sides.iter().map(|side| side.map(|side| [side; 4])).collect(), 1)
@@ -737,7 +736,7 @@ proptest! {
             };
             let before = told(walked(&store, &lines, all, by_day, 4000).await);
             let now = Timestamp::from_second(1_790_000_000 + 60 * 7 * 3600).unwrap();
-            let wishes = Retention { keep: None, thin_after: Some(Duration::from_secs(days * 86_400)) };
+            let wishes = Retention { keep: None, thin_after: Some(Duration::from_hours(days * 24)) };
             let Dropped { old, thinned } = store.retain(&wishes, now).await.unwrap();
             let mut left = 0;
             for line in &lines {
@@ -759,7 +758,7 @@ async fn what_is_older_than_the_operator_keeps_is_dropped_but_for_what_was_in_fo
         store.retain(&Retention::default(), at("2036-01-01T00:00:00Z")).await.unwrap(),
         Dropped::default()
     );
-    let wishes = Retention { keep: Some(Duration::from_secs(31 * 86_400)), thin_after: None };
+    let wishes = Retention { keep: Some(Duration::from_hours(31 * 24)), thin_after: None };
     // The edge lies on Saturday.
     let dropped = store.retain(&wishes, at("2026-10-27T12:00:00+07:00")).await.unwrap();
     assert_eq!(dropped, Dropped { old: 2, thinned: 0 });

@@ -1,4 +1,4 @@
-//! The widgets as readers and editors get them: five widgets, five ways in, options, presets, the gallery.
+//! The widgets as readers and editors get them: six widgets, five ways in, options, presets, the gallery.
 
 use crate::{
     bank::Reply,
@@ -136,7 +136,7 @@ async fn stale_is_marked_and_expired_is_withheld_on_time() {
     house.app.stop().await;
 }
 
-const KINDS: [&str; 5] = ["panel", "gold", "fx", "deposits", "ticker"];
+const KINDS: [&str; 6] = ["panel", "gold", "fx", "deposits", "ticker", "chart"];
 
 /// `sha256-…` of the one inline element of this name.
 fn hash_of(html: &str, element: &str) -> String {
@@ -218,14 +218,8 @@ async fn every_widget_has_its_ways_in_each_with_the_headers_that_strict_hosts_as
             }
         }
     }
-    for nowhere in [
-        "/widgets/clock",
-        "/widgets/chart",
-        "/fragments/gold.html",
-        "/images/gold",
-        "/embed/v2.js",
-        "/embed/0/x.js",
-    ] {
+    for nowhere in ["/widgets/clock", "/fragments/gold.html", "/images/gold", "/embed/v2.js", "/embed/0/x.js"]
+    {
         assert_eq!(house.get(nowhere).await.status(), 404, "{nowhere}");
     }
     house.app.stop().await;

@@ -1,12 +1,11 @@
 // The custom element <bang-gia>. It runs under the strictest policy of the page around it: nodes are made one by one, the
 // style is a constructed sheet, nothing is stored, nobody but its own server is asked. Documents look up what pages name
 // (<img name="createElement">) before what they can do: so methods and properties are taken from prototypes.
-const server = import.meta.url.split('/embed/')[0];
-const options = 'accent at channel compact currencies customer lang link motion places preset products providers rows terms theme title transparent unit'.split(' ');
+const [server] = import.meta.url.split('/embed/');
+const options = 'accent at channel compact currencies customer from lang link motion places preset products providers range rows series terms theme title to transparent unit'.split(' ');
 const parts = { TABLE: 'table', TR: 'row', 'bgia-cap': 'caption', 'bgia-up': 'up', 'bgia-down': 'down', 'bgia-old': 'stale', 'bgia-foot': 'source' };
 const hidden = () => Reflect.get(Document.prototype, 'hidden', document);
-const sheet = (text) => {
-  const made = new CSSStyleSheet();
+const sheet = (text, made = new CSSStyleSheet()) => {
   made.replaceSync(text);
   return made;
 };
@@ -21,7 +20,7 @@ const build = (node, svg) => {
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   const part = [element.tagName, ...element.classList].map((name) => parts[name]).filter(Boolean);
   if (part[0]) element.setAttribute('part', part.join(' '));
-  element.append(...children.map((child) => build(child, svg)));
+  for (const child of children) element.append(build(child, svg));
   return element;
 };
 
@@ -34,11 +33,10 @@ const refresh = async (address, feed) => {
   let pause = 60;
   try {
     const answer = await fetch(address, { __proto__: null, cache: feed.text ? 'no-cache' : 'default', credentials: 'omit', referrerPolicy: 'no-referrer' });
-    pause = Math.max(pause, /max-age=(\d+)/.exec(answer.headers.get('cache-control'))?.[1] ?? 0);
+    pause = Math.max(pause, /max-age=(\d+)/.exec(answer.headers.get('cache-control'))?.[1] || 0);
     const text = await answer.text();
     if (answer.ok && text !== feed.text) {
-      feed.tree = JSON.parse(text);
-      feed.text = text;
+      feed.tree = JSON.parse(feed.text = text);
       for (const element of feed.elements) element.show(feed);
     }
   } catch {
@@ -50,9 +48,10 @@ const refresh = async (address, feed) => {
 
 const tick = () => {
   clearTimeout(timer);
-  if (!watched.size || hidden()) return;
+  watched.look?.();
   const now = Date.now();
-  let next = now + 36e5;
+  let next = now + 1e6;
+  if (!watched.size || hidden()) return;
   for (const [address, feed] of watched) {
     if (feed.due <= now) refresh(address, feed);
     next = Math.min(next, feed.due);
@@ -62,7 +61,7 @@ const tick = () => {
 };
 
 class BangGia extends HTMLElement {
-  static observedAttributes = ['widget', ...options];
+  static observedAttributes = ['widget', 'live', ...options];
   #root = this.attachShadow({ mode: 'open' });
   #widget;
   #address;
@@ -75,16 +74,14 @@ class BangGia extends HTMLElement {
   }
 
   connectedCallback() {
-    const query = new URLSearchParams();
-    for (const name of options) {
-      if (this.hasAttribute(name)) query.append(name, this.getAttribute(name) || 1);
-    }
+    if (this.hasAttribute('live')) import('./LIVE').then(({ look }) => look(watched, tick));
+    const query = new URLSearchParams(options.filter((name) => this.hasAttribute(name)).map((name) => [name, this.getAttribute(name) || 1]));
     const address = `${server}/fragments/${this.getAttribute('widget') || 'panel'}.json?${query}`;
     if (address === this.#address) return;
     this.disconnectedCallback();
     this.#address = address;
-    if (!watched.has(address)) watched.set(address, { elements: new Set(), due: 0 });
-    const feed = watched.get(address);
+    const feed = watched.get(address) || { elements: new Set(), due: 0 };
+    watched.set(address, feed);
     feed.elements.add(this);
     if (feed.tree) this.show(feed);
     queueMicrotask(tick);
@@ -93,25 +90,24 @@ class BangGia extends HTMLElement {
   disconnectedCallback() {
     const feed = watched.get(this.#address);
     feed?.elements.delete(this);
-    if (feed?.elements.size === 0) watched.delete(this.#address);
-    this.#address = 0;
-    tick();
+    if (!feed?.elements.size) watched.delete(this.#address);
+    tick(this.#address = 0);
   }
 
   attributeChangedCallback() { if (this.#address) this.connectedCallback(); }
 
   show({ tree: [style, tree] }) {
-    const accent = this.getAttribute('accent');
     this.#root.adoptedStyleSheets = [base, sheet(style)];
     this.#widget = build(tree);
-    if (accent) this.#widget.style.setProperty('--bang-gia-accent', `#${accent.replace('#', '')}`);
+    const accent = this.getAttribute('accent');
+    if (accent) this.#widget.style.setProperty('--bang-gia-accent', accent.replace(/^#?/, '#'));
     this.#root.replaceChildren(this.#widget);
     this.age();
   }
 
-  age() { return this.#widget ? late(this.#widget, Date.now() / 1000) : Infinity; }
+  age() { return this.#widget ? late(this.#widget, Date.now() / 1000, build) : Infinity; }
 }
 
 // It bubbles.
 addEventListener('visibilitychange', tick);
-if (!customElements.get('bang-gia')) customElements.define('bang-gia', BangGia);
+customElements.get('bang-gia') || customElements.define('bang-gia', BangGia);

@@ -10,7 +10,8 @@
   const tell = (message) => parent.postMessage(message, '*');
   const report = () => {
     const height = Math.ceil(widget.getBoundingClientRect().height);
-    if (!height || Math.abs(height - told) < 2) return;
+    // A frame may be loaded before its page gave it a width, and is as high as its longest line has words then.
+    if (!innerWidth || !height || Math.abs(height - told) < 2) return;
     told = height;
     tell({ type: 'bang-gia', height });
     // AMP
@@ -27,12 +28,23 @@
       told = 0;
       report();
     });
-    // An observer says nothing in a frame that its page hides until it knows the height, as WordPress does.
-    addEventListener('load', report);
+    // An observer says nothing in a frame that its page hides until it knows the height, as WordPress does, nor in one far
+    // down the page. Such a frame looks at itself, ever more rarely, until it has its width.
+    const look = (wait) => {
+      report();
+      if (wait < 6e4) setTimeout(look, wait, 2 * wait);
+    };
+    addEventListener('load', () => look(50));
     new ResizeObserver(report).observe(widget);
   }
+  const build = ([tag, attributes, text]) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(text);
+    return element;
+  };
   const age = () => {
-    const next = late(widget, Date.now() / 1000);
+    const next = late(widget, Date.now() / 1000, build);
     if (next < Infinity) setTimeout(age, Math.min(next * 1000 - Date.now() + 50, 36e5));
   };
   age();

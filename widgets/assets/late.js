@@ -1,13 +1,8 @@
 // A document says when its figures grow old and never how old they are: a copy in somebody's cache must not lie. So
 // whoever shows it marks what is old (data-f) or no longer to be shown (data-e), in the words of its language
-// (data-late), without moving anything. Returns the second at which there is more to do.
-const late = (root, now) => {
+// (data-late), without moving anything. `build` makes an element of its tag, attributes and text. Returns the second at which there is more to do.
+const late = (root, now, build) => {
   const words = (root.dataset.late || '').split('|');
-  const put = (tag, text) => {
-    const element = Document.prototype.createElement.call(document, tag);
-    element.append(text);
-    return element;
-  };
   let next = Infinity;
   for (const line of root.querySelectorAll('[data-f]')) {
     const { s, f, e } = line.dataset;
@@ -16,7 +11,7 @@ const late = (root, now) => {
     if (now < f || line.dataset.is === `${gone}`) continue;
     line.dataset.is = gone;
     const when = line.querySelector('.bgia-when');
-    when.replaceChildren(' · ', put('b', words[gone ? 2 : 0]), words[gone ? 3 : 1], when.querySelector('time') || '');
+    when.replaceChildren(' · ', build(['b', {}, words[gone ? 2 : 0]]), words[gone ? 3 : 1], when.querySelector('time') || '');
     const section = line.closest('.bgia-sec');
     for (const mark of section.querySelectorAll('.bgia-best')) mark.className = '';
     for (const cell of section.querySelectorAll(`[data-s="${s}"]:not([data-f])`)) {
@@ -29,11 +24,8 @@ const late = (root, now) => {
         change?.replaceChildren('\u00a0');
         figure.classList.add(gone ? 'bgia-none' : 'bgia-old');
         if (gone) {
-          const hidden = put('span', words[4]);
-          const dash = put('span', '–');
-          hidden.className = 'bgia-vh';
-          dash.ariaHidden = 'true';
-          figure.replaceChildren(dash, hidden, figure === cell && change || '');
+          const dash = build(['span', { 'aria-hidden': 'true' }, '–']);
+          figure.replaceChildren(dash, build(['span', { class: 'bgia-vh' }, words[4]]), figure === cell && change || '');
         }
       }
     }

@@ -61,6 +61,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             write("untitled", &fresh, Look { lang, title: false, link: false, ..Look::default() })?;
             write("accent", &fresh, Look { lang, accent: Some("c00000".parse()?), ..Look::default() })?;
         }
+        for name in sample::COURSES {
+            let chart = sample::around(Content::Chart(Box::new(sample::course(name))));
+            for theme in [Theme::Auto, Theme::Light, Theme::Dark] {
+                write(name, &chart, Look { lang, theme, ..Look::default() })?;
+            }
+        }
         let moving = sample::widget(Kind::Ticker, "fresh");
         write("moving", &moving, Look { lang, motion: true, ..Look::default() })?;
         for count in 1..=6 {
@@ -68,7 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             write(&format!("columns{count}"), &panel, Look { lang, ..Look::default() })?;
         }
     }
-    fs::write(directory.join("v1.js"), embed_script())?;
+    fs::write(directory.join("v1.js"), embed_script("live.js"))?;
     fs::write(directory.join("v1.css"), fragment_style())?;
     fs::write(directory.join("pages.json"), serde_json::to_vec_pretty(&pages)?)?;
     fs::write(directory.join("text.json"), serde_json::to_vec(&texts()?)?)?;

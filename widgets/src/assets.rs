@@ -10,15 +10,17 @@ use crate::{model::Kind, options::Accent};
 
 const BASE: &str = include_str!("../assets/base.css");
 const TICKER: &str = include_str!("../assets/ticker.css");
+const CHART: &str = include_str!("../assets/chart.css");
 const PAGE: &str = include_str!("../assets/page.css");
 /// The element itself.
 const HOST: &str = ":host { display: block; } :host([hidden]) { display: none; }";
 /// Marks figures as old when their time is up; shared by pages and the element.
 const LATE: &str = include_str!("../assets/late.js");
 
-/// Style of pages without the tape, and of the one with it.
-static PAGES: LazyLock<[Asset; 2]> =
-    LazyLock::new(|| [Asset::style(&[BASE, PAGE]), Asset::style(&[BASE, TICKER, PAGE])]);
+/// Style of pages of tables, of the tape, and of the chart.
+static PAGES: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+    [Asset::style(&[BASE, PAGE]), Asset::style(&[BASE, TICKER, PAGE]), Asset::style(&[BASE, CHART, PAGE])]
+});
 
 /// Script of pages: tells the frame's owner the height, and marks what has grown old.
 pub(crate) static FRAME_SCRIPT: LazyLock<Asset> =
@@ -45,8 +47,12 @@ impl Asset {
 
 /// The style of a widget's page.
 pub(crate) fn page_style(kind: Kind, accent: Option<Accent>) -> Asset {
-    let [plain, tape] = &*PAGES;
-    let style = if kind == Kind::Ticker { tape } else { plain };
+    let [plain, tape, chart] = &*PAGES;
+    let style = match kind {
+        Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits => plain,
+        Kind::Ticker => tape,
+        Kind::Chart => chart,
+    };
     match accent {
         None => style.clone(),
         Some(accent) => Asset::new(format!("{}.bgia{{--bang-gia-accent:#{accent}}}", style.text)),
@@ -56,23 +62,34 @@ pub(crate) fn page_style(kind: Kind, accent: Option<Accent>) -> Asset {
 /// The style of fragments, for the page that includes them.
 #[must_use]
 pub fn fragment_style() -> &'static str {
-    static STYLE: LazyLock<String> = LazyLock::new(|| squeeze(&[BASE, TICKER].concat()));
+    static STYLE: LazyLock<String> = LazyLock::new(|| squeeze(&[BASE, TICKER, CHART].concat()));
     &STYLE
 }
 
 /// What a widget needs beside the style that the element brings.
 pub(crate) fn own_style(kind: Kind) -> &'static str {
     static TAPE: LazyLock<String> = LazyLock::new(|| squeeze(TICKER));
-    if kind == Kind::Ticker { &TAPE } else { "" }
+    static COURSE: LazyLock<String> = LazyLock::new(|| squeeze(CHART));
+    match kind {
+        Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits => "",
+        Kind::Ticker => &TAPE,
+        Kind::Chart => &COURSE,
+    }
 }
 
-/// The custom element `<bang-gia>`: a module that brings the style of all but the tape and fetches [`crate::tree`].
+/// The custom element `<bang-gia>`: a module that brings the style of all but the tape and the chart and fetches [`crate::tree`].
+///
+/// `live`: name of the file beside it that is [`live_script`].
 #[must_use]
-pub fn embed_script() -> &'static str {
-    static SCRIPT: LazyLock<String> = LazyLock::new(|| {
-        let source = squeeze_script(&format!("{LATE}{}", include_str!("../assets/embed.js")));
-        source.replace("STYLE", &squeeze(&[HOST, BASE].concat()))
-    });
+pub fn embed_script(live: &str) -> String {
+    let source = squeeze_script(&format!("{LATE}{}", include_str!("../assets/embed.js")));
+    source.replace("STYLE", &squeeze(&[HOST, BASE].concat())).replace("LIVE", live)
+}
+
+/// What the element loads where one is `live`.
+#[must_use]
+pub fn live_script() -> &'static str {
+    static SCRIPT: LazyLock<String> = LazyLock::new(|| squeeze_script(include_str!("../assets/live.js")));
     &SCRIPT
 }
 
@@ -135,14 +152,14 @@ mod tests {
 
     #[test]
     fn the_styles_cannot_close_their_own_element_and_fetch_nothing() {
-        for css in [&PAGES[0].text, &PAGES[1].text, fragment_style()] {
+        for css in [&PAGES[0].text, &PAGES[1].text, &PAGES[2].text, fragment_style()] {
             // The last two would end or fill the script that the element brings its style in.
             for forbidden in ["<", "url(", "@import", "/*", "`", "${"] {
                 assert!(!css.contains(forbidden), "{forbidden}");
             }
             assert_eq!(css.matches('{').count(), css.matches('}').count());
         }
-        for script in [&FRAME_SCRIPT.text, embed_script()] {
+        for script in [&FRAME_SCRIPT.text, &embed_script("live.js"), live_script()] {
             assert!(!script.contains("</") && !script.contains("<!--"));
             for forbidden in ["innerHTML", "insertAdjacentHTML", "DOMParser", "eval(", "Storage", "cookie"] {
                 assert!(!script.contains(forbidden), "{forbidden}");

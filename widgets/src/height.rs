@@ -35,7 +35,7 @@ impl Width {
     pub const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Ticker => Self(680),
-            Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits => Self(300),
+            Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits | Kind::Chart => Self(300),
         }
     }
 
@@ -65,6 +65,21 @@ pub fn height(widget: &Widget, look: &Look, width: Width) -> u32 {
     if let Some(tape) = &view.tape {
         // Rule, line of prices, foot.
         return height + 2 + 42 + foot(tape.foot.len() + 1, width, width.0, transparent);
+    }
+    if let Some(chart) = &view.chart {
+        // Rule, caption, newest prices, plot and its dates, ranges, foot, the closed table. No state and no history changes it.
+        let plot = if look.compact { 120 } else { 182 } + 24;
+        let ranges = if chart.choices.is_empty() { 0 } else { 34 };
+        let table = if look.compact { 0 } else { 36 };
+        let column = column(width, true, false);
+        return height
+            + 2
+            + 32
+            + 54
+            + plot
+            + ranges
+            + foot(chart.foot.len(), width, column, transparent)
+            + table;
     }
     let sections: Vec<u32> = view
         .sections

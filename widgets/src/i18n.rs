@@ -64,6 +64,9 @@ pub(crate) struct Words {
     pub(crate) counter: &'static str,
     pub(crate) online: &'static str,
 
+    /// Of a chart: what it says where there is nothing to draw, and the words of its summary and table.
+    pub(crate) chart: ChartWords,
+
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
     pub(crate) unchanged: &'static str,
@@ -84,6 +87,37 @@ pub(crate) struct Words {
     pub(crate) expired_since: &'static str,
     pub(crate) unavailable: &'static str,
     pub(crate) held: &'static str,
+}
+
+/// Words of charts alone.
+#[derive(Debug)]
+pub(crate) struct ChartWords {
+    pub(crate) empty: &'static str,
+    pub(crate) ranges: &'static str,
+    /// By range: 7, 30, 90 days, a year.
+    pub(crate) range: [&'static str; 4],
+    pub(crate) figures: &'static str,
+    pub(crate) day: &'static str,
+    pub(crate) from: &'static str,
+    pub(crate) first: &'static str,
+    pub(crate) low: &'static str,
+    pub(crate) high: &'static str,
+    pub(crate) last: &'static str,
+    pub(crate) rate: &'static str,
+    pub(crate) buying: &'static str,
+    pub(crate) selling: &'static str,
+    pub(crate) period: (&'static str, &'static str),
+    pub(crate) starts: &'static str,
+    pub(crate) ends: &'static str,
+    pub(crate) highest: &'static str,
+    pub(crate) lowest: &'static str,
+    pub(crate) dated: &'static str,
+    pub(crate) missing: &'static str,
+    pub(crate) until: &'static str,
+    pub(crate) rate_of: &'static str,
+    pub(crate) at_counter: &'static str,
+    pub(crate) online: &'static str,
+    pub(crate) small_notes: &'static str,
 }
 
 static VI: Words = Words {
@@ -131,6 +165,34 @@ static VI: Words = Words {
     not_compared_lost: " thiếu.",
     counter: " Gửi tại quầy.",
     online: " Gửi trực tuyến.",
+
+    chart: ChartWords {
+        empty: "Chưa có lịch sử để vẽ.",
+        ranges: "Khoảng thời gian",
+        range: ["7 ngày", "30 ngày", "90 ngày", "1 năm"],
+        figures: "Số liệu",
+        day: "Ngày",
+        from: "Từ ngày",
+        first: "Đầu",
+        low: "Thấp",
+        high: "Cao",
+        last: "Cuối",
+        rate: "Lãi suất",
+        buying: "Giá mua",
+        selling: "Giá bán",
+        period: ("Từ ", " đến "),
+        starts: "đầu kỳ ",
+        ends: "cuối kỳ ",
+        highest: "cao nhất ",
+        lowest: "thấp nhất ",
+        dated: " ngày ",
+        missing: "Không có số liệu: ",
+        until: " đến ",
+        rate_of: "Gửi ",
+        at_counter: "tại quầy",
+        online: "trực tuyến",
+        small_notes: "tờ nhỏ",
+    },
 
     up: "tăng",
     down: "giảm",
@@ -206,6 +268,34 @@ static EN: Words = Words {
     counter: " At the counter.",
     online: " Online.",
 
+    chart: ChartWords {
+        empty: "No history to draw yet.",
+        ranges: "Period",
+        range: ["7 days", "30 days", "90 days", "1 year"],
+        figures: "Figures",
+        day: "Day",
+        from: "From",
+        first: "First",
+        low: "Low",
+        high: "High",
+        last: "Last",
+        rate: "Rate",
+        buying: "Buying price",
+        selling: "Selling price",
+        period: ("From ", " to "),
+        starts: "first ",
+        ends: "last ",
+        highest: "highest ",
+        lowest: "lowest ",
+        dated: " on ",
+        missing: "No figures: ",
+        until: " to ",
+        rate_of: "Deposit, ",
+        at_counter: "counter",
+        online: "online",
+        small_notes: "small notes",
+    },
+
     up: "up",
     down: "down",
     unchanged: "unchanged",
@@ -263,6 +353,8 @@ pub fn heading(kind: Kind, lang: Lang) -> &'static str {
         (Kind::Deposits, Lang::Vi) => "Lãi suất tiền gửi",
         (Kind::Deposits, Lang::En) => "Deposit rates",
         (Kind::Ticker, Lang::Vi) => "Giá vàng, tỷ giá, lãi suất trong một dòng",
+        (Kind::Chart, Lang::Vi) => "Biểu đồ giá",
+        (Kind::Chart, Lang::En) => "Price chart",
         (Kind::Ticker, Lang::En) => "Gold, exchange rates, deposit rates in one line",
     }
 }

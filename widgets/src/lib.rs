@@ -7,12 +7,14 @@
 //! JSON for the custom element ([`embed_script`]), and pictures draw the same view.
 
 mod assets;
+mod chart;
 pub mod format;
 mod height;
 mod i18n;
 pub mod model;
 mod options;
 mod picture;
+pub mod reduce;
 mod spark;
 mod tree;
 mod view;
@@ -26,7 +28,7 @@ use crate::{
 };
 
 pub use crate::{
-    assets::{embed_script, fragment_style},
+    assets::{embed_script, fragment_style, live_script},
     height::{Width, height},
     i18n::{heading, product},
     options::{Accent, Lang, Look, Theme, UnknownValue},
@@ -64,6 +66,7 @@ struct Body<'a> {
     title: bool,
     view: &'a View,
     tape: Option<&'a view::TapeView>,
+    chart: Option<&'a view::ChartView>,
     /// What scripts write when a copy grows old in somebody's cache.
     late: Option<String>,
     /// Attributes of every link.
@@ -88,7 +91,8 @@ struct WholePage<'a> {
 fn body<'a>(view: &'a View, look: &Look, link: &'a str) -> Body<'a> {
     let words = i18n::words(look.lang);
     let feet = view.sections.iter().flat_map(|section| &section.foot);
-    let mut feet = feet.chain(view.tape.iter().flat_map(|tape| &tape.foot));
+    let feet = feet.chain(view.tape.iter().flat_map(|tape| &tape.foot));
+    let mut feet = feet.chain(view.chart.iter().flat_map(|chart| &chart.foot));
     Body {
         words,
         lang: look.lang.as_str(),
@@ -98,6 +102,7 @@ fn body<'a>(view: &'a View, look: &Look, link: &'a str) -> Body<'a> {
         title: look.title,
         view,
         tape: view.tape.as_ref(),
+        chart: view.chart.as_ref(),
         late: feet.any(|line| line.until.is_some()).then(|| {
             [words.stale, words.stale_from, words.expired, words.expired_since, words.no_figure].join("|")
         }),

@@ -1,7 +1,11 @@
 //! What a widget shows, ready to be laid out: figures in the unit of their table, states decided, times chosen.
 
+use std::str::FromStr;
+
 use jiff::{Timestamp, civil::Date};
 use rust_decimal::{Decimal, dec};
+
+use crate::options::UnknownValue;
 
 /// How current a figure is, by the feed's `fresh_until` and `expires_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,6 +321,143 @@ pub struct Panel {
     pub deposits: DepositTable,
 }
 
+/// What a chart is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Gold, in the money of its unit.
+    Gold(Product, GoldUnit),
+    /// A currency, in đồng, and which of its rates where it has several (`small`, for small notes).
+    Currency(String, Option<String>),
+    /// A deposit, in % a year, and where it is opened.
+    Deposit(Term, Option<Channel>),
+}
+
+/// What was quoted from an instant on, in the unit of the subject. A rate is a selling price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    /// From then on.
+    pub at: Timestamp,
+    /// What the house paid.
+    pub buy: Option<Decimal>,
+    /// What the house asked.
+    pub sell: Option<Decimal>,
+}
+
+/// Prices that followed each other without a gap: each holds until the next, the last until `until`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// Oldest first.
+    pub points: Vec<Point>,
+    /// Up to then the last price is known to have held.
+    pub until: Timestamp,
+}
+
+/// Prices of one part of a chart's range: a day, or more days where the range is long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// Its first day.
+    pub from: Date,
+    /// Selling price, else buying price: when it began.
+    pub first: Decimal,
+    /// The lowest.
+    pub low: Decimal,
+    /// The highest.
+    pub high: Decimal,
+    /// When it ended.
+    pub last: Decimal,
+}
+
+/// A range that may be chosen instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// How long it is.
+    pub range: Range,
+    /// Where the chart of it is.
+    pub href: String,
+    /// It is the one that is shown.
+    pub chosen: bool,
+}
+
+/// How far a chart goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Range {
+    /// Seven days.
+    Week,
+    /// Thirty days.
+    #[default]
+    Month,
+    /// Ninety days.
+    Quarter,
+    /// 365 days.
+    Year,
+}
+
+impl Range {
+    /// Shortest first.
+    pub const ALL: [Self; 4] = [Self::Week, Self::Month, Self::Quarter, Self::Year];
+    /// Values of the parameter `range`.
+    pub const ALLOWED: &'static [&'static str] = &["7d", "30d", "90d", "1y"];
+
+    /// The parameter's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Week => "7d",
+            Self::Month => "30d",
+            Self::Quarter => "90d",
+            Self::Year => "1y",
+        }
+    }
+
+    /// Days.
+    #[must_use]
+    pub const fn days(self) -> i64 {
+        match self {
+            Self::Week => 7,
+            Self::Month => 30,
+            Self::Quarter => 90,
+            Self::Year => 365,
+        }
+    }
+}
+
+impl FromStr for Range {
+    type Err = UnknownValue;
+
+    fn from_str(value: &str) -> Result<Self, UnknownValue> {
+        Self::ALL.into_iter().find(|range| range.as_str() == value).ok_or_else(|| UnknownValue {
+            parameter: "range",
+            value: value.to_owned(),
+            allowed: Self::ALLOWED,
+        })
+    }
+}
+
+/// The course of one price.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    /// What it is of.
+    pub subject: Subject,
+    /// Whose.
+    pub house: String,
+    /// Where the time axis begins.
+    pub from: Timestamp,
+    /// Where it ends.
+    pub to: Timestamp,
+    /// The line; what lies between two stretches, or before and behind them, is not known.
+    pub course: Vec<Stretch>,
+    /// The newest buying price; `None` where there is one price only.
+    pub buy: Option<Figure>,
+    /// The newest selling price, or the rate.
+    pub sell: Figure,
+    /// The same day by day, oldest first.
+    pub periods: Vec<Period>,
+    /// Other ranges.
+    pub choices: Vec<Choice>,
+    /// One line.
+    pub foot: Vec<Foot>,
+}
+
 /// What a widget contains.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
@@ -330,6 +471,8 @@ pub enum Content {
     Deposits(DepositTable),
     /// One line.
     Ticker(Tape),
+    /// The course of a price.
+    Chart(Box<Chart>),
 }
 
 /// A widget's content with what is told around it.
@@ -358,11 +501,13 @@ pub enum Kind {
     Deposits,
     /// The tape.
     Ticker,
+    /// The course of a price.
+    Chart,
 }
 
 impl Kind {
     /// In the order of the gallery.
-    pub const ALL: [Self; 5] = [Self::Panel, Self::Gold, Self::Fx, Self::Deposits, Self::Ticker];
+    pub const ALL: [Self; 6] = [Self::Panel, Self::Gold, Self::Fx, Self::Deposits, Self::Ticker, Self::Chart];
 
     /// As it stands in addresses, attributes and presets.
     #[must_use]
@@ -373,6 +518,7 @@ impl Kind {
             Self::Fx => "fx",
             Self::Deposits => "deposits",
             Self::Ticker => "ticker",
+            Self::Chart => "chart",
         }
     }
 
@@ -393,6 +539,7 @@ impl Content {
             Self::Fx(_) => Kind::Fx,
             Self::Deposits(_) => Kind::Deposits,
             Self::Ticker(_) => Kind::Ticker,
+            Self::Chart(_) => Kind::Chart,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Places across are in tenths of a pixel, because words end where they end; places down are in pixels, because lines
 //! are. No floating point: what is measured comes in units of the font.
 
+mod course;
 mod drawing;
 mod font;
 mod grid;
@@ -18,7 +19,7 @@ use resvg::{tiny_skia::Transform, usvg};
 
 use crate::{
     i18n,
-    model::{Kind, Widget},
+    model::{Content, Kind, Widget},
     options::{Look, Theme, UnknownValue},
     view::{Direction, Icon, View},
 };
@@ -113,14 +114,23 @@ pub enum PictureError {
     Png(#[from] png::EncodingError),
 }
 
-/// A widget as a drawing: 300 pixels wide, the tape 680, as high as its content. A matrix with more columns than fit is
+/// A widget as a drawing: 300 pixels wide, the tape 680, a chart 480, as high as its content. A matrix with more columns than fit is
 /// wider. Automatic and transparent themes are drawn in dark ink: a picture cannot know what is around it.
 #[must_use]
 pub fn picture(widget: &Widget, look: &Look) -> Picture {
-    let view = crate::view::view(widget, look);
+    let mut view = crate::view::view(widget, look);
     let words = i18n::words(look.lang);
     let side = if look.is_transparent() { 0 } else { SIDE };
-    let narrowest = tenths(if view.kind == Kind::Ticker { TAPE_WIDTH } else { WIDTH } - 2 * side);
+    let width = match view.kind {
+        Kind::Ticker => TAPE_WIDTH,
+        Kind::Chart => CHART_WIDTH,
+        Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits => WIDTH,
+    };
+    let narrowest = tenths(width - 2 * side);
+    if let (Content::Chart(chart), Some(laid)) = (&widget.content, &view.chart) {
+        let frame = course::frame(laid, look, narrowest);
+        view.chart = Some(crate::view::chart(chart, look, frame, words));
+    }
     let needed =
         view.sections.iter().map(|section| Grid::narrowest(section, look, words)).max().unwrap_or_default();
     let inner = narrowest.max(tenths(pixels_up(needed)));
@@ -144,6 +154,9 @@ pub fn picture(widget: &Widget, look: &Look) -> Picture {
         ink = drawing.ink.ink,
         title = Escaped(&title(&view, look)),
     );
+    if let Some(chart) = &view.chart {
+        let _ = write!(svg, "<desc>{}</desc>", Escaped(&chart.summary));
+    }
     if !look.is_transparent() {
         let _ = write!(svg, r#"<path fill="{}" d="M0 0h{width}v{height}h-{width}z"/>"#, drawing.ink.paper);
     }
@@ -155,13 +168,17 @@ pub fn picture(widget: &Widget, look: &Look) -> Picture {
 /// What the picture is called: its subject and the first time in it, and that it is a sample where it is one.
 fn title(view: &View, look: &Look) -> String {
     let mut title = i18n::heading(view.kind, look.lang).to_owned();
+    if let Some(chart) = &view.chart {
+        title = format!("{title}: {}", chart.title);
+    }
     let of_section = view.sections.iter().find_map(|section| section.as_of.as_ref());
     let mut of_tape = view.tape.iter().flat_map(|tape| &tape.foot);
     // A line with an icon tells another time than that of its figures, except the clock.
     let of_tape = of_tape
         .find(|line| matches!(line.icon, Icon::None | Icon::Clock))
         .and_then(|line| line.time.as_ref());
-    if let Some(time) = of_section.or(of_tape) {
+    let of_chart = view.chart.as_ref().and_then(|chart| chart.as_of.as_ref());
+    if let Some(time) = of_section.or(of_chart).or(of_tape) {
         title.push_str(", ");
         title.push_str(&time.text);
     }
@@ -175,6 +192,7 @@ fn title(view: &View, look: &Look) -> String {
 /// Of the widget, in pixels.
 const WIDTH: i32 = 300;
 const TAPE_WIDTH: i32 = 680;
+const CHART_WIDTH: i32 = 480;
 /// The paper's padding.
 const SIDE: i32 = 12;
 const TOP: i32 = 8;

@@ -25,8 +25,12 @@ pub(crate) fn of(html: &str) -> Value {
                 let attributes: Map<String, Value> =
                     tag.attributes.iter().map(|(name, value)| (text(name), text(value).into())).collect();
                 // Names of SVG attributes have capitals, which a tokenizer of HTML takes away.
-                let attributes =
-                    attributes.into_iter().map(|(name, value)| (name.replace("viewbox", "viewBox"), value));
+                let cased = |name: String| match name.as_str() {
+                    "viewbox" => "viewBox".to_owned(),
+                    "preserveaspectratio" => "preserveAspectRatio".to_owned(),
+                    _ => name,
+                };
+                let attributes = attributes.into_iter().map(|(name, value)| (cased(name), value));
                 open.push(vec![text(&tag.name).into(), Value::Object(attributes.collect())]);
                 if tag.self_closing || VOID.contains(&&**tag.name) {
                     close(&mut open);

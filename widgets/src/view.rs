@@ -6,14 +6,16 @@ use jiff::{Timestamp, civil::Date};
 use rust_decimal::Decimal;
 
 use crate::{
+    chart::{self as course, Frame, Plot},
     format,
     i18n::{self, Words, words},
     model::{
-        Channel, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxTable,
-        GoldColumn, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Product, Status, Tape, TapeItem, TapeWhat,
-        Term, When, Widget,
+        Channel, Chart, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow,
+        FxTable, GoldColumn, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Period, Product, Status, Tape,
+        TapeItem, TapeWhat, Term, When, Widget,
     },
     options::{Lang, Look},
+    reduce,
     spark::{self, Spark},
 };
 
@@ -33,6 +35,7 @@ pub(crate) struct View {
     pub(crate) linked: bool,
     pub(crate) sections: Vec<Section>,
     pub(crate) tape: Option<TapeView>,
+    pub(crate) chart: Option<ChartView>,
 }
 
 impl View {
@@ -335,6 +338,52 @@ pub(crate) struct TapeText {
     pub(crate) foot: usize,
 }
 
+/// The course of one price.
+pub(crate) struct ChartView {
+    pub(crate) title: String,
+    pub(crate) unit: &'static str,
+    pub(crate) as_of: Option<Moment>,
+    /// The newest prices, each with what it is.
+    pub(crate) now: Vec<(&'static str, FigureCell)>,
+    /// In units of which a page's box has [`PLOT`].
+    pub(crate) plot: Option<Plot>,
+    /// All of it in words.
+    pub(crate) summary: String,
+    pub(crate) choices: Vec<ChoiceView>,
+    /// What a line of the table is of.
+    pub(crate) head: &'static str,
+    /// Newest first.
+    pub(crate) rows: Vec<PeriodRow>,
+    pub(crate) foot: Vec<Line>,
+}
+
+impl ChartView {
+    /// How wide the labels of the price axis are: a class, since styles in the markup are forbidden.
+    pub(crate) fn axis(&self) -> &'static str {
+        let labels = self.plot.iter().flat_map(|plot| &plot.up);
+        match labels.map(|tick| tick.text.chars().count()).max().unwrap_or_default() {
+            ..=3 => "bgia-plot",
+            4..=5 => "bgia-plot bgia-y5",
+            6..=7 => "bgia-plot bgia-y7",
+            _ => "bgia-plot bgia-y9",
+        }
+    }
+}
+
+/// A range that may be chosen.
+pub(crate) struct ChoiceView {
+    pub(crate) text: &'static str,
+    pub(crate) href: String,
+    pub(crate) chosen: bool,
+}
+
+/// One line of the table under a chart.
+pub(crate) struct PeriodRow {
+    pub(crate) day: Moment,
+    /// First, lowest, highest, last.
+    pub(crate) prices: [String; 4],
+}
+
 /// A time as text and for machines.
 #[derive(Clone)]
 pub(crate) struct Moment {
@@ -409,7 +458,7 @@ pub(crate) fn link(url: &str) -> Option<String> {
 pub(crate) fn view(widget: &Widget, look: &Look) -> View {
     let lang = look.lang;
     let words = words(lang);
-    let (mut sections, mut tape, mut home) = (Vec::new(), None, None);
+    let (mut sections, mut tape, mut chart, mut home) = (Vec::new(), None, None, None);
     match &widget.content {
         Content::Panel(panel) => {
             let tables = [
@@ -428,6 +477,7 @@ pub(crate) fn view(widget: &Widget, look: &Look) -> View {
             sections.extend(deposits(table, words.deposits_alone, words, lang, true));
         }
         Content::Ticker(content) => tape = Some(self::tape(content, look.motion, words, lang)),
+        Content::Chart(content) => chart = Some(self::chart(content, look, PLOT, words)),
     }
     if look.compact {
         sections.iter_mut().for_each(Section::without_changes);
@@ -449,6 +499,7 @@ pub(crate) fn view(widget: &Widget, look: &Look) -> View {
         linked: look.link,
         sections,
         tape,
+        chart,
     }
 }
 
@@ -460,6 +511,56 @@ fn band(widget: &Widget, words: &Words, lang: Lang) -> Option<String> {
             Some(format!("{of}{}", format::instant(at, lang)))
         }
         None => widget.recorded.then(|| words.recorded_band.to_owned()),
+    }
+}
+
+/// The box that a page's lines are drawn in; it is stretched over whatever room there is.
+const PLOT: Frame = Frame { width: 600, height: 260, apart: 90 };
+
+/// A chart as text and paths in a frame.
+pub(crate) fn chart(chart: &Chart, look: &Look, frame: Frame, words: &'static Words) -> ChartView {
+    let lang = look.lang;
+    let figure = |value| course::figure(&chart.subject, value, lang);
+    let cell = |side: &Figure| {
+        let beside = side.value.unwrap_or_default();
+        let change = |value| {
+            let whole = course::change(&chart.subject, value, beside, lang);
+            Change { direction: direction(&whole), whole, fraction: None, hangs: false }
+        };
+        let mut cell =
+            figure_cell(side, Style::Lead, Level::Always, words, |value| (figure(value), None), change);
+        if let Some(shown) = cell.shown.as_mut().filter(|_| look.compact) {
+            shown.change = None;
+        }
+        cell
+    };
+    let mut now: Vec<(&'static str, FigureCell)> =
+        chart.buy.iter().map(|buy| (words.buy, cell(buy))).collect();
+    let selling = if now.is_empty() { words.chart.rate } else { words.sell };
+    now.push((selling, cell(&chart.sell)));
+    let days = (chart.to.as_second() - chart.from.as_second()) / 86_400;
+    let row = |period: &Period| PeriodRow {
+        day: if days > 300 { Moment::date(period.from, lang) } else { Moment::day(period.from, lang) },
+        prices: [period.first, period.low, period.high, period.last].map(figure),
+    };
+    let choices = chart.choices.iter().filter(|_| look.link && !look.compact);
+    ChartView {
+        title: course::title(&chart.subject, words, lang),
+        unit: course::unit(&chart.subject, words),
+        as_of: as_of(&chart.foot, lang),
+        now,
+        plot: course::plot(chart, frame, words, lang),
+        summary: course::summary(chart, words, lang),
+        choices: choices
+            .map(|choice| ChoiceView {
+                text: words.chart.range[choice.range as usize],
+                href: choice.href.clone(),
+                chosen: choice.chosen,
+            })
+            .collect(),
+        head: if reduce::is_daily(days) { words.chart.day } else { words.chart.from },
+        rows: chart.periods.iter().rev().map(row).collect(),
+        foot: foot(&chart.foot, words, lang, false),
     }
 }
 

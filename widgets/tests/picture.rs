@@ -21,6 +21,15 @@ fn draw(kind: Kind, state: &str, look: &Look) -> Picture {
     picture(&widget(kind, state), look)
 }
 
+/// How wide it is drawn.
+fn width(kind: Kind) -> u32 {
+    match kind {
+        Kind::Ticker => 680,
+        Kind::Chart => 480,
+        Kind::Panel | Kind::Gold | Kind::Fx | Kind::Deposits => 300,
+    }
+}
+
 /// What a reader of the drawing reads, with each text in a line of its own.
 fn text(svg: &str) -> String {
     let mut text = String::new();
@@ -28,7 +37,7 @@ fn text(svg: &str) -> String {
     while let Some((before, after)) = rest.split_once('<') {
         text.push_str(before);
         let (tag, after) = after.split_once('>').unwrap_or_default();
-        if matches!(tag, "/text" | "/title") {
+        if matches!(tag, "/text" | "/title" | "/desc") {
             text.push('\n');
         }
         rest = after;
@@ -58,6 +67,7 @@ fn rename(content: &mut Content, name: &str) {
         Content::Fx(lists) => lists.iter_mut().map(|list| &mut list.foot).collect(),
         Content::Deposits(table) => vec![&mut table.foot],
         Content::Ticker(tape) => vec![&mut tape.foot],
+        Content::Chart(chart) => vec![&mut chart.foot],
     };
     feet.into_iter().flatten().for_each(|foot| name.clone_into(&mut foot.name));
 }
@@ -69,7 +79,7 @@ fn every_widget_is_drawn_in_every_state_with_names_and_times() {
             for lang in [Lang::Vi, Lang::En] {
                 let drawn = draw(kind, state, &look(lang, Theme::Light));
                 keep(&format!("{}-{state}-{lang}", kind.as_str()), &drawn);
-                assert_eq!(drawn.width, if kind == Kind::Ticker { 680 } else { 300 }, "{kind:?} {state}");
+                assert_eq!(drawn.width, width(kind), "{kind:?} {state}");
                 let text = text(&drawn.svg);
                 let names: &[&str] = match kind {
                     Kind::Panel => &["DOJI", "TienPhongBank", "BIDV", "OCB"],
@@ -77,6 +87,7 @@ fn every_widget_is_drawn_in_every_state_with_names_and_times() {
                     Kind::Fx => &["Vietcombank"],
                     Kind::Deposits => &["BIDV", "OCB"],
                     Kind::Ticker => &["DOJI", "Vietcombank", "OCB"],
+                    Kind::Chart => &["DOJI"],
                 };
                 for name in names {
                     // A long name gives way to a long state, but never altogether.
@@ -133,6 +144,7 @@ fn the_title_says_what_it_is_and_from_when() {
         title(Kind::Deposits, "recorded", Lang::En),
         "Deposit rates, 31 Aug 2026, 20:56. Recorded sample, not current prices"
     );
+    assert_eq!(title(Kind::Chart, "fresh", Lang::Vi), "Biểu đồ giá: Vàng miếng SJC, 10:05 30/09/2026");
     assert!(title(Kind::Ticker, "fresh", Lang::Vi).ends_with("trong một dòng, 10:05 30/09"));
 }
 
@@ -174,10 +186,14 @@ fn hostile_names_stay_text_and_fit() {
                 }
                 Content::Deposits(table) => name.clone_into(&mut table.banks[1]),
                 Content::Ticker(tape) => name.clone_into(&mut tape.items[0].house),
+                Content::Chart(chart) => {
+                    name.clone_into(&mut chart.house);
+                    chart.subject = Subject::Currency(name.to_owned(), None);
+                }
             }
             let drawn = picture(&widget, &look(Lang::Vi, theme));
             keep(&format!("{}-hostile-{theme}", kind.as_str()), &drawn);
-            assert_eq!(drawn.width, if kind == Kind::Ticker { 680 } else { 300 });
+            assert_eq!(drawn.width, width(kind));
             assert!(!drawn.svg.contains("<script") && drawn.svg.contains("&lt;script&gt;"), "{}", drawn.svg);
             assert!(drawn.svg.chars().all(|letter| !letter.is_control() && letter != '\u{202e}'));
             let text = text(&drawn.svg);

@@ -268,6 +268,7 @@ macro_rules! history {
         /// A change, or, with `group`, a period.
         #[derive(ToSchema)]
         #[serde(untagged)]
+        #[allow(clippy::large_enum_variant, reason = "there is never one")]
         #[allow(dead_code, reason = "the schema of what is put together above")]
         enum $either {
             Change($point),

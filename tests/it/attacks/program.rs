@@ -487,8 +487,11 @@ fn a29_only_registered_packages_are_built_in_and_none_of_npm() {
             assert!(!Path::new(folder).join(name).exists(), "{folder}/{name}");
         }
     }
-    let script = widgets::embed_script();
-    assert!(!script.contains("import ") && !script.contains("eval(") && !script.contains("new Function"));
+    for script in [&widgets::embed_script("live.js"), widgets::live_script()] {
+        assert!(!script.contains("import ") && !script.contains("eval(") && !script.contains("new Function"));
+        // What it loads itself lies beside it.
+        assert_eq!(script.matches("import(").count(), script.matches("import('./live.js')").count());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -500,7 +503,16 @@ async fn a30_the_files_of_the_element_have_the_hash_that_is_printed_and_are_the_
     let gallery = program.get("/").await.text().await.unwrap();
     let plain =
         gallery.replace("&#34;", "\"").replace("&#43;", "+").replace("&#47;", "/").replace("&#61;", "=");
-    for (ending, made) in [("js", widgets::embed_script()), ("css", widgets::fragment_style())] {
+    // Named by its bytes, since nothing pins what the script loads but its name.
+    let live = format!("live.{:08x}.js", xxhash_rust::xxh3::xxh3_64(widgets::live_script().as_bytes()) >> 32);
+    for folder in ["embed", concat!("embed/", env!("CARGO_PKG_VERSION"))] {
+        let answer = program.get(&format!("/{folder}/{live}")).await;
+        assert_eq!(header(&answer, "cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+        assert_eq!(answer.text().await.unwrap(), widgets::live_script());
+    }
+    let script = widgets::embed_script(&live);
+    for (ending, made) in [("js", &*script), ("css", widgets::fragment_style())] {
         let moving = program.get(&format!("/embed/v1.{ending}")).await.bytes().await.unwrap();
         // Made by this process, which was compiled apart, and by a second run of the program.
         assert_eq!(moving, made.as_bytes(), "{ending}");

@@ -3,10 +3,11 @@
 use jiff::{Timestamp, civil::date};
 use rust_decimal::{Decimal, dec};
 use widgets::model::{
-    Channel, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow, FxRow, FxTable,
-    GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Product, Status, Tape,
-    TapeItem, TapeWhat, Term, When, Widget,
+    Channel, Chart, Choice, Content, DepositRow, DepositTable, Figure, Foot, FootState, FxList, FxListRow,
+    FxRow, FxTable, GoldColumn, GoldHouse, GoldList, GoldRow, GoldTable, GoldUnit, Kind, Panel, Point,
+    Product, Range, Status, Stretch, Subject, Tape, TapeItem, TapeWhat, Term, When, Widget,
 };
+use widgets::reduce::periods;
 
 /// The states a board can be in, by the names of the pages that show them.
 pub(crate) const STATES: [&str; 7] =
@@ -266,6 +267,9 @@ fn tables(content: &mut Content) -> Vec<Table<'_>> {
             })
             .collect(),
         Content::Deposits(table) => vec![deposits(table)],
+        Content::Chart(chart) => {
+            vec![(chart.buy.iter_mut().chain([&mut chart.sell]).collect(), &mut chart.foot)]
+        }
         Content::Ticker(tape) => {
             let items = tape.items.iter_mut();
             vec![(
@@ -274,6 +278,116 @@ fn tables(content: &mut Content) -> Vec<Table<'_>> {
             )]
         }
     }
+}
+
+/// Courses that a chart may have to draw, by name.
+#[allow(dead_code, reason = "not of every test")]
+pub(crate) const COURSES: [&str; 7] = ["month", "gap", "jump", "point", "none", "rates", "deposit"];
+
+/// What was asked for by each change, from 31 August on: day, hour, selling price.
+const MONTH: [(i8, i8, i64); 25] = [
+    (1, 9, 14_360),
+    (1, 14, 14_390),
+    (2, 9, 14_520),
+    (3, 9, 14_910),
+    (3, 15, 14_880),
+    (4, 9, 14_790),
+    (5, 9, 14_820),
+    (7, 9, 14_750),
+    (8, 9, 14_700),
+    (9, 10, 14_610),
+    (10, 9, 14_640),
+    (11, 9, 14_560),
+    (12, 9, 14_510),
+    (14, 9, 14_470),
+    (15, 9, 14_420),
+    (16, 9, 14_450),
+    (18, 9, 14_380),
+    (19, 9, 14_340),
+    (21, 9, 14_310),
+    (22, 9, 14_420),
+    (24, 9, 14_330),
+    (25, 9, 14_290),
+    (26, 9, 14_260),
+    (28, 9, 14_200),
+    (30, 9, 14_250),
+];
+
+/// A chart with one of [`COURSES`].
+pub(crate) fn course(name: &str) -> Chart {
+    let (from, to) = (at(8, 31, 10, 5), at(9, 30, 10, 5));
+    let point = |at, sell| Point { at, buy: Some(sell - dec!(3)), sell: Some(sell) };
+    let mut points = vec![point(from, dec!(143.2))];
+    points.extend(MONTH.iter().map(|(day, hour, sell)| point(at(9, *day, *hour, 0), Decimal::new(*sell, 2))));
+    let gold = Product { id: "sjc-bar".to_owned(), place: None };
+    let mut chart = Chart {
+        subject: Subject::Gold(gold, GoldUnit::Luong),
+        house: "DOJI".to_owned(),
+        from,
+        to,
+        course: Vec::new(),
+        buy: Some(moved(dec!(139.50), dec!(0.50), 0)),
+        sell: moved(dec!(142.50), dec!(0.50), 0),
+        periods: Vec::new(),
+        choices: Range::ALL
+            .map(|range| Choice {
+                range,
+                href: format!("?range={}", range.as_str()),
+                chosen: range == Range::Month,
+            })
+            .into(),
+        foot: vec![doji()],
+    };
+    match name {
+        "gap" => {
+            let back = points.split_off(12);
+            chart.course = vec![
+                Stretch { points: points.split_off(2), until: at(9, 10, 9, 0) },
+                Stretch { points: back.into_iter().skip(4).collect(), until: to },
+            ];
+        }
+        "jump" => {
+            for point in points.iter_mut().skip(14) {
+                point.buy = point.buy.map(|price| price - dec!(31));
+                point.sell = point.sell.map(|price| price - dec!(31));
+            }
+            chart.buy = Some(moved(dec!(108.50), dec!(-31.20), 0));
+            chart.sell = moved(dec!(111.50), dec!(-31.20), 0);
+            chart.course = vec![Stretch { points, until: to }];
+        }
+        "point" => {
+            let only = at(9, 30, 9, 0);
+            chart.course = vec![Stretch { points: vec![point(only, dec!(142.5))], until: only }];
+            chart.buy = Some(figure(dec!(139.50), 0));
+            chart.sell = figure(dec!(142.50), 0);
+        }
+        "none" => {}
+        "rates" => {
+            for point in &mut points {
+                point.sell = point.sell.map(|price| price * dec!(182.3));
+                point.buy = point.sell.map(|price| price - dec!(60));
+            }
+            chart.subject = Subject::Currency("USD".to_owned(), None);
+            "Vietcombank".clone_into(&mut chart.house);
+            chart.buy = Some(moved(dec!(25918), dec!(-12), 0));
+            chart.sell = moved(dec!(25978), dec!(-12), 0);
+            chart.foot = vec![vietcombank()];
+            chart.course = vec![Stretch { points, until: to }];
+        }
+        "deposit" => {
+            let rate = |at, rate| Point { at, buy: None, sell: Some(rate) };
+            let points = vec![rate(from, dec!(5.9)), rate(at(9, 11, 6, 0), dec!(5.7))];
+            chart.subject = Subject::Deposit(Term::Months(12), Some(Channel::Counter));
+            "BIDV".clone_into(&mut chart.house);
+            chart.buy = None;
+            chart.sell = moved(dec!(5.7), dec!(-0.2), 0);
+            chart.foot = vec![bidv_deposits()];
+            chart.course = vec![Stretch { points, until: to }];
+        }
+        _ => chart.course = vec![Stretch { points, until: to }],
+    }
+    chart.periods = periods(&chart.course, (from, to));
+    chart
 }
 
 /// A widget in one of [`STATES`]; an unknown name is the fresh one. Where a table has several sources, one of them is
@@ -285,6 +399,8 @@ pub(crate) fn widget(kind: Kind, state: &str) -> Widget {
         Kind::Fx => Content::Fx(vec![fx()]),
         Kind::Deposits => Content::Deposits(deposits()),
         Kind::Ticker => Content::Ticker(tape()),
+        Kind::Chart if state == "unavailable" => Content::Chart(Box::new(course("none"))),
+        Kind::Chart => Content::Chart(Box::new(course("month"))),
     });
     widget.recorded = state == "recorded";
     let deposits = |place: usize| kind == Kind::Deposits || (kind == Kind::Panel && place == 2);
@@ -339,6 +455,7 @@ pub(crate) fn widget(kind: Kind, state: &str) -> Widget {
             Content::Deposits(table) => borrow_from_cafef(table),
             Content::Gold(list) => borrow_gold(&mut list.foot),
             Content::Ticker(tape) => borrow_gold(&mut tape.foot),
+            Content::Chart(chart) => borrow_gold(&mut chart.foot),
             Content::Fx(_) => {}
         }
     }

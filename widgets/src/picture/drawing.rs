@@ -59,6 +59,9 @@ impl Drawing<'_> {
         if let Some(tape) = &view.tape {
             self.tape(tape);
         }
+        if let Some(chart) = &view.chart {
+            self.chart(chart);
+        }
         for (at, section) in view.sections.iter().enumerate() {
             self.section(section, at == 0 || view.kind != Kind::Panel);
         }
@@ -174,7 +177,7 @@ impl Drawing<'_> {
 
     pub(super) fn section(&mut self, section: &Section, first: bool) {
         self.opening(first);
-        self.caption(section);
+        self.caption(&section.title, &section.unit);
         let grid = Grid::of(section, self.right - self.left, self.look, self.words);
         self.heads(section, &grid);
         for group in &section.groups {
@@ -210,18 +213,18 @@ impl Drawing<'_> {
         }
     }
 
-    pub(super) fn caption(&mut self, section: &Section) {
+    pub(super) fn caption(&mut self, title: &str, unit: &str) {
         self.y += 8;
-        let unit = format!("{} · {}", section.unit, self.words.reference);
+        let unit = format!("{unit} · {}", self.words.reference);
         let room = self.right - self.left;
-        let title = if self.look.title { TITLE.width(&section.title) } else { 0 };
+        let wide = if self.look.title { TITLE.width(title) } else { 0 };
         if self.look.title {
-            let title = TITLE.shortened(&section.title, room);
+            let title = TITLE.shortened(title, room);
             self.text(self.left, self.y + 16, Anchor::Start, TITLE, self.ink.ink, &title);
         }
         if !self.look.title {
             self.text(self.left, self.y + 16, Anchor::Start, QUIET, self.ink.muted, &unit);
-        } else if title + tenths(4) + QUIET.width(&unit) <= room {
+        } else if wide + tenths(4) + QUIET.width(&unit) <= room {
             self.text(self.right, self.y + 16, Anchor::End, QUIET, self.ink.muted, &unit);
         } else {
             self.y += 20;
