@@ -459,23 +459,27 @@ async fn first_board(
         // One that was away a moment ago is not waited for once more.
         let found = if store.is_away() { None } else { store.publication(-1).await.ok() };
         let is_copy = found.is_none();
-        let publication = found.unwrap_or_else(|| {
+        let mut publication = found.unwrap_or_else(|| {
             let kept = file.and_then(replica::kept);
             let at = kept.as_ref().map_or_else(|| "nothing".to_owned(), |kept| rfc3339(kept.at));
             tracing::warn!(kept = at, "the shared store is away; this machine's own copy is served");
             kept
         });
-        let states = board::shared_states(config, publication.as_ref(), false);
-        let first = match publication {
-            Some(publication) => publication,
-            // Nothing is published yet; what was brought along from another store counts on.
-            None => {
-                let documents =
-                    if is_copy { Vec::new() } else { store.documents().await.unwrap_or_default() };
-                let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
-                Publication { version, at: clock.now(), documents, feeds: Vec::new() }
+        // Nothing is published yet; what was brought along from another store counts on.
+        let mut documents = Vec::new();
+        if publication.is_none() && !is_copy {
+            documents = store.documents().await.unwrap_or_default();
+            // Or somebody published between the two questions: a version is never shown without its board.
+            match store.publication(-1).await {
+                Ok(found) => publication = found,
+                Err(_) => documents.clear(),
             }
-        };
+        }
+        let states = board::shared_states(config, publication.as_ref(), false);
+        let first = publication.unwrap_or_else(|| {
+            let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
+            Publication { version, at: clock.now(), documents, feeds: Vec::new() }
+        });
         let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));
     }

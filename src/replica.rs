@@ -75,7 +75,9 @@ impl Replica {
                 Err(error) => {
                     // A server that is away comes back; what it refuses us with has to be seen to.
                     let told = error.to_string();
-                    if matches!(&error, StoreError::Database(error) if !store::is_refusal(error)) || told == said {
+                    if matches!(&error, StoreError::Database(error) if !store::is_refusal(error))
+                        || told == said
+                    {
                         tracing::debug!(%error, "the shared store failed");
                     } else {
                         tracing::warn!(%error, "the shared store cannot be used");

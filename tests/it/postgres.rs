@@ -284,10 +284,6 @@ impl Postgres {
         self.data().join("authority.pem")
     }
 
-    pub fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
-    }
-
     fn try_start(&mut self) -> bool {
         let (port, data) = (self.port.to_string(), self.data());
         let family = Family::start(
