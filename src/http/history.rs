@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use futures_util::stream;
 use jiff::{Timestamp, civil::Date};
+use moka::{future::Cache, policy::EvictionPolicy};
 use providers::{Channel, Customer, Deposit, Feed, Fx, Gold, Institution, Kind, Quote, WeightUnit};
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -76,7 +77,14 @@ pub struct Histories {
     /// Where readings run: a connection to a database belongs to one runtime.
     runtime: Handle,
     retention: Retention,
+    /// Pages of ranges that have ended, which many ask for: by their address and the codings that are wished for.
+    kept: Cache<String, Arc<Encoded>>,
 }
+
+/// Bytes of these pages.
+const KEPT: u64 = 4 << 20;
+/// So soon a day that was read after the fact shows in them; caches keep them for longer.
+const KEPT_FOR: Duration = Duration::from_mins(1);
 
 /// Why there is no history.
 enum Trouble {
@@ -94,7 +102,12 @@ impl Histories {
     pub fn new(store: Arc<Store>, tracker: TaskTracker, retention: Retention) -> Self {
         let (readings, streams) = (Arc::new(Semaphore::new(READINGS)), Arc::new(Semaphore::new(STREAMS)));
         let of_streams = Arc::new(Semaphore::new(READINGS_OF_STREAMS));
-        Self { store, readings, of_streams, streams, tracker, runtime: Handle::current(), retention }
+        let weigh = |address: &String, page: &Arc<Encoded>| {
+            u32::try_from(address.len() + page.weight()).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder().max_capacity(KEPT).weigher(weigh).eviction_policy(EvictionPolicy::lru());
+        let kept = kept.time_to_live(KEPT_FOR).build();
+        Self { store, readings, of_streams, streams, tracker, runtime: Handle::current(), retention, kept }
     }
 
     /// The same under another configuration: who reads goes on counting.
@@ -651,6 +664,12 @@ async fn pages(
             Err(exhausted) => return refused(site, &parts.uri, &exhausted),
         }
     }
+    let address = kept_as(parts, &asked, policy);
+    if let Some(address) = &address
+        && let Some(encoded) = site.history.kept.get(address).await
+    {
+        return counted(site, parts, &encoded, policy, conditional, left);
+    }
     let known: Vec<_> = feeds(snapshot, asked.kind).collect();
     let (range, store, wish) = (asked.range(now), Arc::clone(&site.history.store), asked.clone());
     let reading = async move {
@@ -695,12 +714,38 @@ async fn pages(
     let Ok(encoded) = site.history.tracker.spawn_on(encoding, &site.history.runtime).await else {
         return Problem::internal(&parts.uri).into_response();
     };
-    let mut response = site.respond(parts, &encoded, policy);
+    let encoded = Arc::new(encoded);
+    if let Some(address) = address {
+        site.history.kept.insert(address, Arc::clone(&encoded)).await;
+    }
+    counted(site, parts, &encoded, policy, conditional, left)
+}
+
+/// Under what a page is kept, if it is of a range that has ended: only the codings that were asked for are in it.
+fn kept_as(parts: &Parts, asked: &Asked, policy: CachePolicy) -> Option<String> {
+    let CachePolicy::Past { .. } = policy else { return None };
+    let codings = parts.headers.get_all(header::ACCEPT_ENCODING).iter();
+    let codings: Vec<&str> = codings.filter_map(|value| value.to_str().ok()).collect();
+    let page = asked.page("", asked.cursor.as_ref());
+    (codings.iter().map(|coding| coding.len()).sum::<usize>() < 200)
+        .then(|| format!("{page} {}", codings.join(",")))
+}
+
+/// The answer, and what is left of the client's share; `conditional`: it was not charged yet.
+fn counted(
+    site: &Site,
+    parts: &Parts,
+    encoded: &Encoded,
+    policy: CachePolicy,
+    conditional: bool,
+    mut left: Option<Left>,
+) -> Response {
+    let mut response = site.respond(parts, encoded, policy);
     if response.status() == StatusCode::NOT_MODIFIED {
         return response;
     }
     if conditional {
-        match charge() {
+        match site.limiter.take(site.client(parts)) {
             Ok(taken) => left = taken,
             Err(exhausted) => return refused(site, &parts.uri, &exhausted),
         }

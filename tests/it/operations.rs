@@ -157,7 +157,7 @@ fn every_mark_of_a_block_is_one_that_this_test_knows() {
         for fence in fs::read_to_string(page).unwrap().lines().filter_map(|line| line.strip_prefix("```")) {
             let language = fence.split(' ').next().unwrap();
             // Commands in another language would not be executed.
-            let is_known = ["", "sh", "text", "toml", "json", "html"].contains(&language);
+            let is_known = ["", "sh", "text", "toml", "json", "html", "js"].contains(&language);
             assert!(is_known, "{page}: ```{fence}");
         }
     }
