@@ -60,7 +60,7 @@ impl Store {
         let (mut stood, mut dated) = (self.stood_at(until).await?, self.dated_at(until).await?);
         let mut watched: BTreeMap<Key, Option<Timestamp>> = BTreeMap::new();
         let mut figures = Vec::new();
-        for row in self.reader().rows("SELECT id, source, feed FROM figure ORDER BY id, source", &[]).await? {
+        for row in self.reader().rows("SELECT id, source, feed FROM figure", &[]).await? {
             let (id, source, feed): (String, String, String) =
                 (row.try_get("id")?, row.try_get("source")?, row.try_get("feed")?);
             let of = (feed.clone(), source.clone());
@@ -69,6 +69,8 @@ impl Store {
             }
             figures.push((id, source, feed));
         }
+        // By bytes: a server may order words as people do.
+        figures.sort_unstable();
         // The newest board that was read after the fact, where nobody watched on its day or since.
         let mut boards: BTreeMap<Key, Date> = BTreeMap::new();
         for change in late.values() {

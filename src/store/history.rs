@@ -166,7 +166,7 @@ impl Store {
             .reader()
             .rows(
                 "SELECT s.id, max(q.figures) AS figures FROM series s LEFT JOIN quote q ON q.id = s.id
-             WHERE s.feed = $1 GROUP BY s.id ORDER BY s.id",
+             WHERE s.feed = $1 GROUP BY s.id",
                 &[feed.into()],
             )
             .await?;
@@ -186,6 +186,8 @@ impl Store {
                 last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))),
             );
         }
+        // By bytes: a server may order words as people do.
+        series.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(series)
     }
 

@@ -1,6 +1,6 @@
 //! Several replicas of the real program on one store, each in a folder of its own, at a fixed address; and readers that ask each of
 //! them all the time and hold every answer against what was seen before: no failure, no older version after a newer one, one
-//! ETag and one body a version, whoever is asked.
+//! `ETag` and one body a version, whoever is asked.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

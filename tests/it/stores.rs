@@ -177,6 +177,13 @@ async fn told(store: &Store, url: &str) -> String {
         let (settled, waits) = (past.settled().await.unwrap(), past.waits_until().await.unwrap());
         writeln!(text, "settled {settled:?}, waits {waits:?}").unwrap();
     }
+    for day in [5, 40, 90] {
+        let stands = store.stands(at(BEGIN + 86_400 * day)).await.unwrap();
+        writeln!(text, "day {day}: {stands:#?}").unwrap();
+    }
+    for (feed, _) in FEEDS {
+        writeln!(text, "series of {feed}: {:#?}", store.series_of(feed).await.unwrap()).unwrap();
+    }
     let mut documents = store.documents().await.unwrap();
     documents.sort_by(|a, b| a.0.cmp(&b.0));
     writeln!(text, "{documents:#?}").unwrap();
