@@ -26,7 +26,6 @@ use crate::{
     host::Sockets,
     http::{
         self, Site,
-        chart::Courses,
         serve::{Front, Listener, Shown},
     },
     judge::hold,
@@ -152,7 +151,7 @@ impl App {
         let bound =
             Some((public.copy().map_err(StartError::Sockets)?, ops.copy().map_err(StartError::Sockets)?));
         let (tracker, renders) = (TaskTracker::new(), TaskTracker::new());
-        let (board, states) = first_board(&config, &store, &clock, recorded, &tracker).await?;
+        let (board, states) = Box::pin(first_board(&config, &store, &clock, recorded, &tracker)).await?;
         let copies = board.copies();
         let snapshot = board.shared();
         metrics.watch_board(Arc::clone(&snapshot), clock.clone());
@@ -160,7 +159,7 @@ impl App {
         let live = board.live();
         metrics.watch_streams(live.tally());
         // Stops with the board, so that what the last runs bring is told too.
-        let [stop_ringing, stop_listening, stop_working, stop_board] =
+        let [stop_ringing, stop_listening, stop_working, stop_board, stop_ops] =
             std::array::from_fn(|_| CancellationToken::new());
         let watched = Watched::of(&board, &clock, &metrics);
         let webhook = Webhook::start(&config, watched, &tracker, stop_board.clone());
@@ -170,11 +169,8 @@ impl App {
             clock.clone(),
             &config,
             Arc::clone(&metrics),
-            Arc::clone(&live),
-            Arc::new(Courses::new(Arc::clone(&store), renders.clone())),
+            http::Kept::new(&store, Arc::clone(&live), &config, &renders),
             renders.clone(),
-            Arc::clone(&store),
-            http::history::Histories::new(Arc::clone(&store), renders.clone(), config.history),
         ));
         let (servers, workers) = (TaskTracker::new(), TaskTracker::new());
         tracker.spawn(board.run(inbox, stop_board.clone()));
@@ -199,7 +195,7 @@ impl App {
             board: updates.clone(),
             first_round: FirstRound::new(enabled(&config).count()),
         });
-        let (lease, local_copy) = (config.store.lease.0, config.store.local_copy.clone());
+        let sharing = config.store.clone();
         let backups = config.store.backups();
         let is_watched = config.inputs.file.as_ref().is_some_and(|file| file.exists());
         let control =
@@ -207,25 +203,14 @@ impl App {
         control.start(states);
         if let Some(copies) = copies {
             let seen = copies.borrow().as_ref().map_or(-1, |publication| publication.version);
-            let (own, updates) = (Arc::clone(&store), updates.clone());
-            let replica = Replica::new(own, Arc::clone(&control), updates, lease, seen);
+            let (own, tuned) = (Arc::clone(&store), Arc::clone(&control));
+            let replica = Replica::new(own, tuned, updates.clone(), sharing.lease.0, seen);
             workers.spawn(replica.run(stop_working.clone()));
-            if let Some(file) = local_copy {
-                tracker.spawn(replica::copy(file, copies, stop_board.clone()));
-            }
+            sharing.local_copy.map(|file| tracker.spawn(replica::copy(file, copies, stop_board.clone())));
         }
-        let ringing = Arc::clone(control.bells());
-        if control.shop().fetcher.is_replay() {
-            workers.spawn(ring_by_clock(clock.clone(), ringing, stop_working.clone()));
-        } else if !clock.stands() {
-            let ringer =
-                Ringer::start(&ringing).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
-            workers.spawn(ring(ringer, ringing, clock.clone(), stop_ringing.clone()));
-        }
-        let router = http::ops(Arc::clone(&site), Arc::clone(&control));
-        let ops_front = Front { quick: None, router, mount: "".into(), tally: site.metrics.ops() };
-        let (stop_ops, ops_server) = (CancellationToken::new(), TaskTracker::new());
-        ops_server.spawn(ops.serve(Arc::new(ArcSwap::from_pointee(ops_front)), stop_ops.clone()));
+        start_ringing(&control, &clock, &workers, [&stop_working, &stop_ringing]).await?;
+        let ops_server = TaskTracker::new();
+        ops_server.spawn(ops.serve(ops_front(&site, &control), stop_ops.clone()));
         if is_watched && !clock.stands() {
             servers.spawn(watch::follow(Arc::clone(&control), stop_listening.clone()));
         }
@@ -386,6 +371,31 @@ async fn ended(servers: &TaskTracker) {
     if tokio::time::timeout(SERVERS_STOP, servers.wait()).await.is_err() {
         tracing::warn!("some connection did not end in time");
     }
+}
+
+/// What the operator's listener answers with.
+fn ops_front(site: &Arc<Site>, control: &Arc<Control>) -> Shown {
+    let router = http::ops(Arc::clone(site), Arc::clone(control));
+    let front = Front { quick: None, router, mount: "".into(), tally: site.metrics.ops() };
+    Arc::new(ArcSwap::from_pointee(front))
+}
+
+/// Hangs a feed's bells where somebody rings them: by the system's clock, or by that of a replay.
+async fn start_ringing(
+    control: &Arc<Control>,
+    clock: &Clock,
+    workers: &TaskTracker,
+    [stop_working, stop_ringing]: [&CancellationToken; 2],
+) -> Result<(), StartError> {
+    let ringing = Arc::clone(control.bells());
+    if control.shop().fetcher.is_replay() {
+        workers.spawn(ring_by_clock(clock.clone(), ringing, stop_working.clone()));
+    } else if !clock.stands() {
+        let ringer =
+            Ringer::start(&ringing).await.map_err(|error| StartError::Scheduler(error.to_string()))?;
+        workers.spawn(ring(ringer, ringing, clock.clone(), stop_ringing.clone()));
+    }
+    Ok(())
 }
 
 /// Who is asked, by which clock, and what such answers are.

@@ -610,7 +610,7 @@ impl Board {
             shared: Arc::new(ArcSwap::from_pointee(Snapshot::of(Vec::new()))),
             versions: watch::Sender::new(version),
             follower: None,
-            live: Arc::new(Live::open(&store, tracker.clone()).await?),
+            live: Arc::new(live_of(&store, &tracker).await),
             store,
             tracker,
             sharing: None,
@@ -630,11 +630,12 @@ impl Board {
         states: Vec<Arc<FeedState>>,
         tracker: TaskTracker,
     ) -> Result<Self, StartError> {
-        let live = if is_copy { None } else { Live::open(&store, tracker.clone()).await.ok() };
+        let live =
+            if is_copy { Live::empty(&store, tracker.clone()) } else { live_of(&store, &tracker).await };
         let mut board = Self {
             clock,
             follower: None,
-            live: Arc::new(live.unwrap_or_else(|| Live::empty(&store, tracker.clone()))),
+            live: Arc::new(live),
             store,
             recorded: false,
             states: BTreeMap::new(),
@@ -818,6 +819,17 @@ impl Board {
         self.shared.store(snapshot);
         self.live.tell(happened);
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
+    }
+}
+
+/// Events are no reason not to serve: where they cannot be read, whoever comes back is told to begin anew.
+async fn live_of(store: &Arc<Store>, tracker: &TaskTracker) -> Live {
+    match Live::open(store, tracker.clone()).await {
+        Ok(live) => live,
+        Err(error) => {
+            tracing::error!(%error, "the events of before cannot be read");
+            Live::empty(store, tracker.clone())
+        }
     }
 }
 

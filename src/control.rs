@@ -617,8 +617,8 @@ impl Control {
             let (before, after) = (app::tuning(old, feed, recorded), app::tuning(&new, feed, recorded));
             match (before, after) {
                 (None, Some(_)) => {
-                    let state =
-                        app::load_state(&new, feed, &self.shop.store, &self.shop.clock, recorded).await;
+                    let state = app::load_state(&new, feed, &self.shop.store, &self.shop.clock, recorded);
+                    let state = Box::pin(state).await;
                     added.extend(state.map_err(|error| Refusal::Store(error.to_string()))?);
                 }
                 (Some(_), None) => gone.push(feed.id),

@@ -10,7 +10,7 @@ use jiff::{Timestamp, civil::Date};
 use providers::{AsOf, Feed, Institution, Quote, VIETNAM, WeightUnit, convert_weight};
 use rust_decimal::Decimal;
 
-use crate::store::{Change, Course, MOST_TOGETHER, Mark, Pages, Store, StoreError, is_change};
+use crate::store::{Change, Course, MOST_TOGETHER, Mark, Store, StoreError, is_change};
 
 /// Rows that are read together; some megabytes for a moment.
 const MOST_ROWS: usize = 8000;
@@ -394,9 +394,9 @@ impl Walk {
             return self.read_alone(store, &ids).await;
         }
         let Range { from, until } = self.range;
-        let Pages { mut changes, cut_at } =
-            store.pages(&ids, from.unwrap_or(i64::MIN), until, self.most_rows).await?;
-        let whole = cut_at.map_or(ids.len(), |cut| ids.iter().position(|id| *id >= cut).unwrap_or(ids.len()));
+        let pages = store.pages(&ids, from.unwrap_or(i64::MIN), until, self.most_rows).await?;
+        let whole = ids.iter().position(|id| !pages.is_whole(id)).unwrap_or(ids.len());
+        let mut changes = pages.changes;
         // Too many for one reading: fewer series next time.
         self.together = if whole < ids.len() {
             whole.max(ids.len() / 2).max(1)
@@ -505,8 +505,9 @@ impl Walk {
             let mut together = store.pages(&ids, begin, from, MOST_ROWS).await?;
             for id in &ids {
                 let mut own = before.get(id).map(|(change, _)| change.quote.clone());
+                let is_whole = together.is_whole(id);
                 let mut changes = together.changes.remove(id).unwrap_or_default();
-                if together.cut_at.as_ref().is_some_and(|cut| id >= cut) {
+                if !is_whole {
                     let mut course = Course::new(id, Mark::before(begin), second_at(from), own.clone());
                     changes.clear();
                     while let Some(more) = course.more(store).await? {

@@ -121,6 +121,30 @@ pub struct Site {
 #[derive(Debug, Clone, Copy)]
 struct Peer(IpAddr);
 
+/// What is read of what was kept, and who is told of what happens.
+pub struct Kept {
+    store: Arc<Store>,
+    live: Arc<Live>,
+    courses: Arc<chart::Courses>,
+    history: Histories,
+}
+
+impl Kept {
+    /// By a store.
+    ///
+    /// # Panics
+    /// Outside a runtime.
+    #[must_use]
+    pub fn new(store: &Arc<Store>, live: Arc<Live>, config: &config::Config, tracker: &TaskTracker) -> Self {
+        Self {
+            store: Arc::clone(store),
+            live,
+            courses: Arc::new(chart::Courses::new(Arc::clone(store), tracker.clone())),
+            history: Histories::new(Arc::clone(store), tracker.clone(), config.history),
+        }
+    }
+}
+
 impl Site {
     /// Over a snapshot; what costs work is done on the runtime of the caller.
     ///
@@ -132,12 +156,10 @@ impl Site {
         clock: Clock,
         config: &config::Config,
         metrics: Arc<Metrics>,
-        live: Arc<Live>,
-        courses: Arc<chart::Courses>,
+        kept: Kept,
         tracker: TaskTracker,
-        store: Arc<Store>,
-        history: Histories,
     ) -> Self {
+        let Kept { store, live, courses, history } = kept;
         live.configure(&config.server, serve::room_for_streams());
         Self {
             snapshot,
@@ -168,11 +190,13 @@ impl Site {
     #[must_use]
     pub fn renewed(&self, config: &config::Config, tracker: TaskTracker) -> Self {
         let (snapshot, clock) = (Arc::clone(&self.snapshot), self.clock.clone());
-        let store = Arc::clone(self.moments.store());
-        let history = self.history.renewed(tracker.clone(), config.history);
-        let (metrics, live, courses) =
-            (Arc::clone(&self.metrics), Arc::clone(&self.live), Arc::clone(&self.courses));
-        let new = Self::new(snapshot, clock, config, metrics, live, courses, tracker, store, history);
+        let kept = Kept {
+            store: Arc::clone(self.moments.store()),
+            live: Arc::clone(&self.live),
+            courses: Arc::clone(&self.courses),
+            history: self.history.renewed(tracker.clone(), config.history),
+        };
+        let new = Self::new(snapshot, clock, config, Arc::clone(&self.metrics), kept, tracker);
         let limiter = if new.limiter.quota() == self.limiter.quota() { &self.limiter } else { &new.limiter };
         Self { limiter: Arc::clone(limiter), ..new }
     }

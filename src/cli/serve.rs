@@ -50,7 +50,7 @@ pub(super) async fn serve(options: Serve, sockets: Sockets) -> Result<ExitCode, 
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    host.run(config, mode).await.map_err(Failure::failed)?;
+    Box::pin(host.run(config, mode)).await.map_err(Failure::failed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -672,7 +672,7 @@ async fn pages(
     }
     let known: Vec<_> = feeds(snapshot, asked.kind).collect();
     let (range, store, wish) = (asked.range(now), Arc::clone(&site.history.store), asked.clone());
-    let reading = async move {
+    let reading = Box::pin(async move {
         let (manner, limit, cursor) = (wish.manner(), wish.limit, wish.cursor.clone());
         let lines = wish.lines(Arc::clone(&store), known).await?;
         let start = match cursor {
@@ -684,7 +684,7 @@ async fn pages(
         let Some(start) = start else { return Ok(None) };
         let walk = Walk::new(lines, range, manner, start).few(limit);
         read_page(walk, limit, range.until, store).await.map(Some)
-    };
+    });
     let page = match site.history.read(PATIENCE, reading).await {
         Ok(Some(page)) => page,
         Ok(None) => {

@@ -90,8 +90,17 @@ pub struct Page {
 pub struct Pages {
     /// By id.
     pub changes: HashMap<String, Vec<Change>>,
-    /// There were too many; of this id and those behind it, in the order of the alphabet, not all are here.
-    pub cut_at: Option<String>,
+    /// There were too many: the figure that was cut through. Of those that are not here nobody knows whether they come behind
+    /// it, since each database has an order of its own.
+    cut_at: Option<String>,
+}
+
+impl Pages {
+    /// Whether all changes of a figure are here.
+    #[must_use]
+    pub fn is_whole(&self, id: &str) -> bool {
+        self.cut_at.as_ref().is_none_or(|cut| cut != id && self.changes.contains_key(id))
+    }
 }
 
 /// Says the same again as the figures before it: then it is passed over, whatever source it is of. Days that were read

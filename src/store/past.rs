@@ -72,7 +72,7 @@ enum Place {
         _lock: File,
     },
     /// A server sorts out by itself who writes.
-    Shared(Store),
+    Shared(Box<Store>),
 }
 
 impl Past {
@@ -87,7 +87,7 @@ impl Past {
             // Learns now, and not at the first board, whether it is there.
             store.prepare().await?;
             let (feed, source) = (feed.to_owned(), source.to_owned());
-            return Ok(Self { place: Place::Shared(store), feed, source });
+            return Ok(Self { place: Place::Shared(Box::new(store)), feed, source });
         }
         let (name, options) = options(url)?;
         if name.contains(":memory:") {

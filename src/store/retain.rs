@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use providers::{Quote, WeightUnit};
 
-use super::{Change, Mark, Store, StoreError, is_change, write::together};
+use super::{Change, Mark, Store, StoreError, is_change, sql::Row, write::together};
 use crate::{
     clock::Clock,
     history::{Group, sides},
@@ -80,7 +80,7 @@ impl Store {
     pub async fn retain(&self, wishes: &Retention, now: Timestamp) -> Result<Dropped, StoreError> {
         let ids: Vec<String> = {
             let rows = self.reader().rows("SELECT id FROM series ORDER BY id", &[]).await?;
-            rows.iter().map(|row| row.first()).collect::<Result<_, _>>()?
+            rows.iter().map(Row::first).collect::<Result<_, _>>()?
         };
         let edge =
             |age: Duration| now.as_second().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
@@ -114,7 +114,7 @@ impl Store {
                 "SELECT seq FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at, seq LIMIT 200";
             let values = [id.into(), standing.mark.at.into(), standing.mark.seq.into()];
             let rows = self.reader().rows(text, &values).await?;
-            let old: Vec<i64> = rows.iter().map(|row| row.first()).collect::<Result<_, _>>()?;
+            let old: Vec<i64> = rows.iter().map(Row::first).collect::<Result<_, _>>()?;
             self.drop_rows(id, &old).await?;
             dropped += old.len();
             if old.len() < TOGETHER {

@@ -156,7 +156,7 @@ impl Tx<'_> {
         let query = AssertSqlSafe(text.to_owned());
         match self {
             Self::Sqlite(transaction) => {
-                let done = bound!(sqlx::query(query), values).execute(&mut **transaction).await?;
+                let done = Box::pin(bound!(sqlx::query(query), values).execute(&mut **transaction)).await?;
                 Ok(done.rows_affected())
             }
             Self::Postgres(transaction) => {
@@ -175,7 +175,7 @@ impl Tx<'_> {
         let query = AssertSqlSafe(text.to_owned());
         match self {
             Self::Sqlite(transaction) => {
-                let rows = bound!(sqlx::query(query), values).fetch_all(&mut **transaction).await?;
+                let rows = Box::pin(bound!(sqlx::query(query), values).fetch_all(&mut **transaction)).await?;
                 Ok(rows.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(transaction) => {
@@ -232,8 +232,13 @@ impl Base {
 
     /// The rows of one question.
     pub(super) async fn rows(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        Box::pin(self.rows_of(text, values)).await
+    }
+
+    async fn rows_of(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
         if let Self::Sqlite(pool) = self {
-            let rows = bound!(sqlx::query(AssertSqlSafe(text.to_owned())), values).fetch_all(pool).await?;
+            let query = AssertSqlSafe(text.to_owned());
+            let rows = Box::pin(bound!(sqlx::query(query), values).fetch_all(pool)).await?;
             return Ok(rows.into_iter().map(Row::Sqlite).collect());
         }
         let mut transaction = self.read().await?;
@@ -255,7 +260,8 @@ pub(super) async fn begin_on(pool: &PgPool) -> Result<Tx<'static>, sqlx::Error> 
 
 /// What a server does not answer in time is given up, with its connection.
 async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    match tokio::time::timeout(STATEMENT, work).await {
+    // On the heap: these are large, and whoever waits for one would be as large.
+    match tokio::time::timeout(STATEMENT, Box::pin(work)).await {
         Ok(result) => result,
         Err(_) => Err(sqlx::Error::Io(std::io::Error::new(
             std::io::ErrorKind::TimedOut,
