@@ -31,6 +31,14 @@ describe('what is sent', () => {
     atMost(gzip.bytes, 4600, 'gzip');
   });
 
+  it('what a live element loads beside it has at most 800 bytes in brotli', async (test) => {
+    const [name] = /live\.[0-9a-f]{8}\.js/.exec((await wire('/embed/v1.js')).text);
+    const live = await wire(`/embed/${name}`);
+    test.diagnostic(`live: ${live.bytes} br`);
+    assert.equal(live.encoding, 'br');
+    atMost(live.bytes, 800, 'brotli');
+  });
+
   for (const widget of WIDGETS) {
     it(`${widget} is within its budgets`, async (test) => {
       const script = (await wire('/embed/v1.js')).bytes;
