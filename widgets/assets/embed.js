@@ -4,7 +4,6 @@
 const [server] = import.meta.url.split('/embed/');
 const options = 'accent at channel compact currencies customer from lang link motion places preset products providers range rows series terms theme title to transparent unit'.split(' ');
 const parts = { TABLE: 'table', TR: 'row', 'bgia-cap': 'caption', 'bgia-up': 'up', 'bgia-down': 'down', 'bgia-old': 'stale', 'bgia-foot': 'source' };
-const hidden = () => Reflect.get(Document.prototype, 'hidden', document);
 const sheet = (text, made = new CSSStyleSheet()) => {
   made.replaceSync(text);
   return made;
@@ -51,7 +50,7 @@ const tick = () => {
   watched.look?.();
   const now = Date.now();
   let next = now + 1e6;
-  if (!watched.size || hidden()) return;
+  if (!watched.size || Reflect.get(Document.prototype, 'hidden', document)) return;
   for (const [address, feed] of watched) {
     if (feed.due <= now) refresh(address, feed);
     next = Math.min(next, feed.due);
@@ -75,7 +74,7 @@ class BangGia extends HTMLElement {
 
   connectedCallback() {
     // Without it the element goes on asking by itself.
-    if (this.hasAttribute('live')) import('./LIVE').then(({ look }) => look(watched, tick), () => {});
+    if (this.hasAttribute('live')) import('./LIVE').then(({ look }) => look(watched, tick), tick);
     const query = new URLSearchParams(options.filter((name) => this.hasAttribute(name)).map((name) => [name, this.getAttribute(name) || 1]));
     const address = `${server}/fragments/${this.getAttribute('widget') || 'panel'}.json?${query}`;
     if (address === this.#address) return;
