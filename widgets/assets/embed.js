@@ -74,7 +74,7 @@ class BangGia extends HTMLElement {
 
   connectedCallback() {
     // Without it the element goes on asking by itself.
-    if (this.hasAttribute('live')) import('./LIVE').then(({ look }) => look(watched, tick), () => {});
+    if (this.hasAttribute('live')) import('./LIVE').then(({ look }) => look(watched, tick), tick);
     const query = new URLSearchParams(options.filter((name) => this.hasAttribute(name)).map((name) => [name, this.getAttribute(name) || 1]));
     const address = `${server}/fragments/${this.getAttribute('widget') || 'panel'}.json?${query}`;
     if (address === this.#address) return;
