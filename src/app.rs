@@ -204,7 +204,8 @@ impl App {
         if let Some(copies) = copies {
             let seen = copies.borrow().as_ref().map_or(-1, |publication| publication.version);
             let (own, tuned) = (Arc::clone(&store), Arc::clone(&control));
-            let replica = Replica::new(own, tuned, updates.clone(), sharing.lease.0, seen);
+            let replica =
+                Replica::new(own, tuned, (updates.clone(), Arc::clone(&live)), sharing.lease.0, seen);
             workers.spawn(replica.run(stop_working.clone()));
             sharing.local_copy.map(|file| tracker.spawn(replica::copy(file, copies, stop_board.clone())));
         }
@@ -488,7 +489,7 @@ async fn first_board(
         let states = board::shared_states(config, publication.as_ref(), false);
         let first = publication.unwrap_or_else(|| {
             let version = documents.iter().map(|(_, published)| published.version).max().unwrap_or(0);
-            Publication { version, at: clock.now(), documents, feeds: Vec::new() }
+            Publication { version, at: clock.now(), documents, ..Publication::default() }
         });
         let board = Board::start_shared(clock_of_board, own, first, is_copy, states, tracker.clone()).await?;
         return Ok((board, Vec::new()));

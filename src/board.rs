@@ -796,7 +796,7 @@ impl Board {
             self.published.extend(written.changed.iter().cloned());
         }
         let changed = written.changed.clone();
-        let snapshot = self.drawn(written, now);
+        let snapshot = drawn(written, self.recorded, self.version, now);
         let is_news = !changed.is_empty();
         let happened = if is_news || self.follower.is_none() { self.happened(&snapshot) } else { Vec::new() };
         if is_news {
@@ -806,13 +806,6 @@ impl Board {
         true
     }
 
-    fn drawn(&self, written: Written, at: Timestamp) -> Arc<Snapshot> {
-        let Written { documents, editions, feeds, .. } = written;
-        let reference = Snapshot::reference(&feeds);
-        let (version, recorded) = (self.version, self.recorded);
-        Arc::new(Snapshot { documents, feeds, editions, recorded, version, at, reference })
-    }
-
     /// From now on this is what readers see, and what they are told.
     fn reveal(&mut self, snapshot: Arc<Snapshot>, happened: Vec<Numbered>) {
         let version = snapshot.version;
@@ -820,6 +813,13 @@ impl Board {
         self.live.tell(happened);
         self.versions.send_if_modified(|last| std::mem::replace(last, version) != version);
     }
+}
+
+/// What readers see of it.
+fn drawn(written: Written, recorded: bool, version: i64, at: Timestamp) -> Arc<Snapshot> {
+    let Written { documents, editions, feeds, .. } = written;
+    let reference = Snapshot::reference(&feeds);
+    Arc::new(Snapshot { documents, feeds, editions, recorded, version, at, reference })
 }
 
 /// Events are no reason not to serve: where they cannot be read, whoever comes back is told to begin anew.

@@ -228,6 +228,7 @@ fn candidates(served: &ServedFeed) -> impl Iterator<Item = (&'static providers::
 
 /// Follows the snapshots from a start on. What was so when the service stopped is no news after the start; a feed that
 /// went stale while it was down is news once its first run has not mended that, since most are mended at once.
+#[derive(Clone)]
 pub struct Follower {
     last: Arc<Snapshot>,
     began: Timestamp,

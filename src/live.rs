@@ -339,6 +339,14 @@ impl Live {
         self.recent.load().get(shelf(kind)).cloned().unwrap_or_default()
     }
 
+    /// Begins behind a number, where nothing is known yet.
+    pub fn begin(&self, seq: i64) {
+        let ring = self.ring.load();
+        if ring.frames.is_empty() && ring.floor == 0 {
+            self.ring.store(Arc::new(Ring { floor: seq, frames: Vec::new() }));
+        }
+    }
+
     /// Tells whoever listens.
     pub fn tell(&self, events: Vec<Numbered>) {
         let last = self.newest();

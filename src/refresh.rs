@@ -47,6 +47,8 @@ const DISK_PATIENCE: Duration = Duration::from_secs(1);
 const UNCONDITIONAL_AFTER: Duration = Duration::from_hours(6);
 /// No source is left alone for longer: the most that `Retry-After` is honoured for.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(6);
+/// A leader whose lease may have passed looks so soon whether it still leads.
+const LEASE_LOOK: Duration = Duration::from_secs(1);
 const BACK_OFF_FROM: Duration = Duration::from_secs(30);
 const BACK_OFF_TO: Duration = Duration::from_mins(30);
 /// Seconds by which a machine's clock does not move by itself.
@@ -373,6 +375,10 @@ impl Worker {
                 self.forget_back_off();
             }
             let end = match order {
+                Order::Run | Order::Ask if !self.shop.store.may_ask() => {
+                    wake = Some(tokio::time::Instant::now() + LEASE_LOOK);
+                    continue;
+                }
                 Order::Run | Order::Ask => {
                     let Some(end) = self.run_until(&stop).await else { break };
                     self.retry = self.retry_at(&end);

@@ -18,6 +18,7 @@ use crate::{
     app,
     board::{self, FeedState, News, Turn, Update},
     control::Control,
+    live::Live,
     refresh::RunEnd,
     store::{self, Publication, Store, StoreError},
 };
@@ -36,6 +37,7 @@ pub struct Replica {
     store: Arc<Store>,
     control: Arc<Control>,
     updates: mpsc::Sender<Update>,
+    live: Arc<Live>,
     /// How long the lease lasts.
     lasts: Duration,
     leading: Option<Leading>,
@@ -56,11 +58,11 @@ impl Replica {
     pub fn new(
         store: Arc<Store>,
         control: Arc<Control>,
-        updates: mpsc::Sender<Update>,
+        (updates, live): (mpsc::Sender<Update>, Arc<Live>),
         lasts: Duration,
         seen: i64,
     ) -> Self {
-        Self { store, control, updates, lasts, leading: None, led: None, seen }
+        Self { store, control, updates, live, lasts, leading: None, led: None, seen }
     }
 
     /// Follows, and leads when nobody else does, until `stop`.
@@ -125,6 +127,7 @@ impl Replica {
         let Some(Leading { epoch, renewed }) = self.leading else {
             self.store.prepare().await?;
             self.adopt().await?;
+            self.tell_events().await?;
             // Before it is taken: our idea of its end is never later than the database's.
             let began = Instant::now();
             let Some(epoch) = self.store.take_lease(self.lasts).await? else { return Ok(()) };
@@ -141,13 +144,14 @@ impl Replica {
             return Ok(());
         }
         if renewed.elapsed() < self.lasts / RENEWALS {
-            return Ok(());
+            return self.tell_events().await;
         }
         let began = Instant::now();
         match self.store.renew_lease(epoch, self.lasts).await {
             Ok(true) => {
+                self.store.ask_until(Some(began + self.lasts));
                 self.leading = Some(Leading { epoch, renewed: began });
-                Ok(())
+                self.tell_events().await
             }
             Ok(false) => {
                 tracing::warn!(epoch, "another replica leads; what was read here since is given up");
@@ -174,6 +178,18 @@ impl Replica {
         Ok(())
     }
 
+    /// Tells readers what happened, as the store has it: each event has one number, whichever replica tells it.
+    async fn tell_events(&self) -> Result<(), StoreError> {
+        if self.live.newest() == 0 {
+            self.live.begin(self.store.newest_event().await?);
+        }
+        let events = self.store.events_after(self.live.newest()).await?;
+        if !events.is_empty() {
+            self.live.tell(events);
+        }
+        Ok(())
+    }
+
     /// Begins to ask sources, from what the store keeps.
     async fn lead(&mut self, leading: Leading) -> Result<(), StoreError> {
         let epoch = leading.epoch;
@@ -186,6 +202,7 @@ impl Replica {
         let clock = self.control.shop().clock.clone();
         let states = app::load_states(&self.control.config(), &self.store, &clock, false).await?;
         tracing::info!(epoch, "this replica leads: it asks the sources from now on");
+        self.store.ask_until(Some(leading.renewed + self.lasts));
         self.leading = Some(leading);
         self.led = Some(epoch);
         let shown = states.iter().map(|(state, _)| Arc::new(FeedState::clone(state))).collect();
@@ -197,6 +214,7 @@ impl Replica {
     /// Stops asking. `lost`: to another one, so what waits to be written is no longer wanted.
     async fn follow(&mut self, lost: bool) {
         self.leading = None;
+        self.store.ask_until(None);
         self.control.stop_workers().await;
         if lost {
             self.led = None;

@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    Board, DISK_PATIENCE, FeedState, Snapshot, SourceState, Standing, Status, Tuning, Written, position,
-    write,
+    Board, DISK_PATIENCE, FeedState, Snapshot, SourceState, Standing, Status, Tuning, Written, drawn,
+    position, write,
 };
 use crate::{
     clock::Clock,
     config::{self, Config},
+    events::{Follower, numbered},
     judge::hold::{self, Held},
     store::{Attempt, Kept, Publication, Published, StoreError},
 };
@@ -45,6 +46,8 @@ pub(super) struct Sharing {
     /// What readers see next. Between a commit and what has passed since nobody is shown what stands in between: it
     /// would look older than what was there.
     draft: Option<Arc<Snapshot>>,
+    /// What happened up to the draft is told already.
+    is_told: bool,
     /// What is committed, to be kept on this machine.
     copies: watch::Sender<Option<Arc<Publication>>>,
 }
@@ -53,11 +56,14 @@ pub(super) struct Sharing {
 struct UnderWay {
     task: JoinHandle<Result<(), StoreError>>,
     states: BTreeMap<usize, Arc<FeedState>>,
-    written: Written,
+    snapshot: Arc<Snapshot>,
+    changed: Vec<(String, Published)>,
     /// Of every document, when it began.
     published: BTreeMap<String, Published>,
-    version: i64,
-    at: Timestamp,
+    /// Number of the last publish, when it began.
+    before: i64,
+    /// Who has seen the snapshot and told in the commit what happened.
+    follower: Option<Follower>,
 }
 
 /// A feed as it travels between replicas: what its worker knows, without what every replica has from its configuration.
@@ -196,6 +202,7 @@ impl Sharing {
             committed: BTreeMap::new(),
             passed: BTreeMap::new(),
             draft: None,
+            is_told: false,
             copies: watch::Sender::new(None),
         }
     }
@@ -295,7 +302,8 @@ impl Board {
             sharing.under_way = Some(under_way);
             return false;
         };
-        let UnderWay { states, written, published, version, at, .. } = under_way;
+        let UnderWay { states, snapshot, changed, published, before, follower, .. } = under_way;
+        let (version, at) = (snapshot.version, snapshot.at);
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -315,17 +323,24 @@ impl Board {
         sharing.committed = states;
         // What passed meanwhile passes again, after it, as it does for everybody else.
         sharing.passed.clear();
+        if self.version == before {
+            self.follower = follower;
+        } else {
+            // Its passages were told when they came.
+            sharing.is_told = true;
+        }
         self.version = self.version.max(version);
         self.published = published;
-        self.published.extend(written.changed.iter().cloned());
+        self.published.extend(changed);
         let whole = Publication {
             version: self.version,
             at,
             documents: self.published.clone().into_iter().collect(),
+            events: Vec::new(),
             feeds: sharing.committed.values().map(|state| (state.feed.id.to_owned(), told(state))).collect(),
         };
         sharing.copies.send_replace(Some(Arc::new(whole)));
-        self.show(written, at);
+        sharing.draft = Some(snapshot);
         self.age().await;
         !self.is_waiting()
     }
@@ -341,12 +356,19 @@ impl Board {
         let is_new = |at: &usize, state: &Arc<FeedState>| {
             failed > 0 || sharing.committed.get(at).is_none_or(|committed| !Arc::ptr_eq(committed, state))
         };
-        let is_nothing = written.changed.is_empty();
+        let (is_nothing, changed) = (written.changed.is_empty(), written.changed.clone());
         let mut documents = sharing.passed.clone();
-        documents.extend(written.changed.iter().cloned());
+        documents.extend(changed.iter().cloned());
+        let snapshot = drawn(written, self.recorded, version, at);
+        let mut follower = self.follower.clone();
+        let happened = follower.as_mut().map_or_else(Vec::new, |follower| {
+            let happened = follower.step(Arc::clone(&snapshot));
+            numbered(version, at, &happened)
+        });
         let publication = Publication {
             version,
             at,
+            events: happened,
             documents: documents.into_iter().collect(),
             feeds: states
                 .iter()
@@ -361,8 +383,8 @@ impl Board {
         }
         let store = Arc::clone(&self.store);
         let task = self.tracker.spawn(async move { store.publish_for_all(&publication).await });
-        let published = self.published.clone();
-        sharing.under_way = Some(UnderWay { task, states, written, published, version, at });
+        let (published, before) = (self.published.clone(), self.version);
+        sharing.under_way = Some(UnderWay { task, states, snapshot, changed, published, before, follower });
         true
     }
 
@@ -380,12 +402,20 @@ impl Board {
         }
         if let Some(draft) = self.sharing.as_mut().and_then(|sharing| sharing.draft.take()) {
             let happened = self.happened(&draft);
-            if !happened.is_empty() && self.sharing.as_ref().is_some_and(|sharing| sharing.leads) {
+            let ours = self.sharing.as_mut().is_some_and(|sharing| {
+                let is_told = std::mem::take(&mut sharing.is_told);
+                sharing.leads && !is_told
+            });
+            if ours && !happened.is_empty() {
+                // Readers are told by the store, on every replica alike: what a leader says that leads no more is nothing.
                 let store = Arc::clone(&self.store);
-                store.push_publish(Vec::new(), happened.clone());
-                self.tracker.spawn(async move { store.flush().await });
+                store.push_publish(Vec::new(), happened);
+                self.tracker.spawn(async move {
+                    store.flush().await;
+                    store.notify().await;
+                });
             }
-            self.reveal(draft, happened);
+            self.reveal(draft, Vec::new());
         }
     }
 
@@ -396,7 +426,7 @@ impl Board {
 
     /// Readers see it when what has passed since is in it.
     fn show(&mut self, written: Written, at: Timestamp) {
-        let snapshot = self.drawn(written, at);
+        let snapshot = drawn(written, self.recorded, self.version, at);
         if let Some(sharing) = &mut self.sharing {
             sharing.draft = Some(snapshot);
         }

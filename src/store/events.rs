@@ -46,19 +46,18 @@ impl Store {
             "SELECT seq, at, what, feed, subject, data FROM event WHERE seq <= $1{of}{kind} ORDER BY seq DESC LIMIT $2"
         );
         let rows = self.reader().rows(&text, &[seq.into(), most.into()]).await?;
-        let event = |row: &Row| {
-            let text = |column| row.try_get::<String>(column).ok();
-            Some(Numbered {
-                seq: row.try_get("seq").ok()?,
-                at: second(row.try_get("at").ok()?),
-                what: text("what")?.parse().ok()?,
-                // Of a feed that is gone nobody is told.
-                feed: providers::feed(&text("feed")?)?.1.id,
-                subject: text("subject")?,
-                data: text("data")?,
-            })
-        };
         Ok(rows.iter().rev().filter_map(event).collect())
+    }
+
+    /// The next events behind a number, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn events_after(&self, seq: i64) -> Result<Vec<Numbered>, StoreError> {
+        let text =
+            "SELECT seq, at, what, feed, subject, data FROM event WHERE seq > $1 ORDER BY seq LIMIT 1000";
+        let rows = self.reader().rows(text, &[seq.into()]).await?;
+        Ok(rows.iter().filter_map(event).collect())
     }
 
     /// Lets go what is too old.
@@ -74,6 +73,19 @@ impl Store {
         together(&self.base(), &[(text, values)]).await?;
         Ok(())
     }
+}
+
+fn event(row: &Row) -> Option<Numbered> {
+    let text = |column| row.try_get::<String>(column).ok();
+    Some(Numbered {
+        seq: row.try_get("seq").ok()?,
+        at: second(row.try_get("at").ok()?),
+        what: text("what")?.parse().ok()?,
+        // Of a feed that is gone nobody is told.
+        feed: providers::feed(&text("feed")?)?.1.id,
+        subject: text("subject")?,
+        data: text("data")?,
+    })
 }
 
 /// What happened at a publish, in its transaction. A publish that is written again has the same events.

@@ -18,6 +18,7 @@ use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgDatabaseError, PgListener, PgPoolOptions},
 };
+use tokio::time::Instant;
 
 use super::{
     Nature, Published, Store, StoreError,
@@ -25,7 +26,7 @@ use super::{
     sql::{Base, Tx, begin_on},
     write::keep_documents,
 };
-use crate::clock::day;
+use crate::{clock::day, events::Numbered};
 
 /// Every step of the schema, oldest first.
 pub(super) const MIGRATIONS: &[&str] = &[include_str!("postgres/0001.sql")];
@@ -57,6 +58,8 @@ pub(super) struct Cluster {
     partitioned: AtomicBool,
     /// Whether the server tells of what is new.
     notifies: AtomicBool,
+    /// Until when the lease is ours at least, by a clock that nobody sets.
+    asks_until: Mutex<Option<Instant>>,
     /// Whether it was there when somebody last looked.
     answers: AtomicBool,
     /// Months that have a place.
@@ -74,6 +77,9 @@ pub struct Publication {
     pub documents: Vec<(String, Published)>,
     /// Each feed as it was published, as JSON.
     pub feeds: Vec<(String, String)>,
+    /// What happened at this publish; told in the same transaction.
+    #[serde(skip)]
+    pub events: Vec<Numbered>,
 }
 
 /// Another one leads.
@@ -232,6 +238,7 @@ impl Store {
             prepared: AtomicBool::new(false),
             partitioned: AtomicBool::new(true),
             notifies: AtomicBool::new(true),
+            asks_until: Mutex::default(),
             answers: AtomicBool::new(true),
             months: Mutex::default(),
             options,
@@ -417,6 +424,24 @@ impl Store {
         }
     }
 
+    /// Notes until when the lease is ours at least.
+    pub fn ask_until(&self, end: Option<Instant>) {
+        if let Some(cluster) = &self.cluster {
+            *cluster.asks_until.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        }
+    }
+
+    /// Whether sources may be asked from here: a leader that slept must look at its lease first.
+    #[must_use]
+    pub fn may_ask(&self) -> bool {
+        let Some(cluster) = &self.cluster else { return true };
+        cluster
+            .asks_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|end| Instant::now() < end)
+    }
+
     /// Gives up what we wrote under.
     pub fn dethrone(&self) {
         if let Some(cluster) = &self.cluster {
@@ -525,7 +550,7 @@ impl Store {
         let result = async {
             let mut transaction = begin_on(pool).await?;
             fence(&mut transaction, self.epoch()).await?;
-            keep_documents(&mut transaction, &publication.documents, &[]).await?;
+            keep_documents(&mut transaction, &publication.documents, &publication.events).await?;
             for (feed, state) in &publication.feeds {
                 let text = "INSERT INTO published_feed (feed, version, state) VALUES ($1, $2, $3)
                      ON CONFLICT (feed) DO UPDATE SET version = excluded.version, state = excluded.state";
@@ -568,11 +593,11 @@ impl Store {
         let feeds: Result<_, sqlx::Error> =
             feeds.iter().map(|row| Ok((row.try_get("feed")?, row.try_get("state")?))).collect();
         transaction.commit().await?;
-        Ok(Some(Publication { version, at, documents, feeds: feeds? }))
+        Ok(Some(Publication { version, at, documents, feeds: feeds?, events: Vec::new() }))
     }
 
     /// Whoever listens looks at once; whoever cannot looks a second later.
-    async fn notify(&self) {
+    pub async fn notify(&self) {
         let Some(cluster) = self.cluster.as_ref().filter(|of| of.notifies.load(Ordering::Relaxed)) else {
             return;
         };

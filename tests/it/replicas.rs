@@ -3,6 +3,8 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -776,6 +778,69 @@ async fn commands_work_beside_replicas_and_no_password_is_shown_by_any() {
         let kept = kept(&server, &name);
         assert!(kept.starts_with(&prices), "{prices:?} of {kept:?}");
         fleet.assert_right();
+    })
+    .await;
+}
+
+/// The numbers and kinds of the events that a replica tells from now on, as they come.
+fn listen(address: SocketAddr, after: Option<&str>) -> Arc<Mutex<Vec<String>>> {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let resume = after.map_or_else(String::new, |id| format!("Last-Event-ID: {id}\r\n"));
+    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: x\r\n{resume}\r\n").unwrap();
+    let own = Arc::clone(&told);
+    std::thread::spawn(move || {
+        let mut id = String::new();
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("id: ") {
+                number.clone_into(&mut id);
+            } else if let Some(event) = line.strip_prefix("event: ") {
+                own.lock().unwrap().push(format!("{id} {event}"));
+            }
+        }
+    });
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_an_event_has_one_number_on_every_replica_and_whoever_changes_replica_misses_none() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(server) = Postgres::start() else { return };
+        let text = config(&bank, OFTEN, "3s", "stale_after = \"1s\"");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 3, &text);
+        fleet.start_all();
+        fleet.news();
+        let told: Vec<_> = (0..3).map(|nth| listen(fleet.address(nth), None)).collect();
+        for _ in 0..3 {
+            fleet.news();
+        }
+        let leader = fleet.leader();
+        fleet.kill(leader);
+        fleet.leave(leader);
+        fleet.until("another one leads", || fleet.awake().into_iter().find(|nth| fleet.leads(*nth)));
+        for _ in 0..3 {
+            fleet.news();
+        }
+        let [one, other] = fleet.awake()[..] else { panic!("two are left") };
+        let heard = |nth: usize| told[nth].lock().unwrap().clone();
+        fleet.until("both have heard the same", || {
+            (heard(one) == heard(other) && heard(one).len() >= 6).then_some(())
+        });
+        let all = heard(one);
+        let ids: Vec<&str> = all.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert!(
+            ids.windows(2).all(|two| two[0].parse::<i64>().unwrap() < two[1].parse::<i64>().unwrap()),
+            "{all:?}"
+        );
+        // From one replica to the other, in the middle.
+        let again = listen(fleet.address(other), Some(ids[2]));
+        fleet.until("the rest is told", || {
+            let again = again.lock().unwrap();
+            (again.len() >= all.len() - 3).then_some(())
+        });
+        assert_eq!(again.lock().unwrap()[..all.len() - 3], all[3..]);
     })
     .await;
 }

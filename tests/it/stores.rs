@@ -307,6 +307,7 @@ async fn p15_what_is_written_under_an_earlier_epoch_is_refused_and_nothing_of_it
             version: 1 << 40,
             at: at(begin),
             documents: vec![("/v1/gold".to_owned(), published)],
+            events: Vec::new(),
             feeds: vec![("doji.gold".to_owned(), "{}".to_owned())],
         };
         assert!(old.publish_for_all(&publication).await.is_err());
