@@ -129,6 +129,12 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// A server that will not have us, or does not answer whoever cannot do without it.
+    #[error("the store {0} cannot be used: {1}")]
+    Refuses(String, String),
+    /// Two histories are not made one.
+    #[error("the store to copy into holds values already; it has to be an empty one")]
+    NotEmpty,
     /// Recordings are one machine's.
     #[error(
         "recorded answers are played into a store of this machine only; give --store sqlite:<path>, or none"

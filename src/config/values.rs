@@ -262,6 +262,13 @@ pub(super) fn optional_path<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     Ok(Some(PathBuf::from(text)).filter(|path| !path.as_os_str().is_empty()))
 }
 
+/// The beginning of what should be an address, and nothing behind it: a password may be anywhere.
+fn scheme(text: &str) -> String {
+    let plain = |scheme: &&str| !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme).filter(plain);
+    scheme.map_or_else(|| "this".to_owned(), |scheme| format!("\"{scheme}:…\""))
+}
+
 const SHARED_STORE: &str = "postgres://<user>:<password>@<host>:<port>/<database>";
 
 pub(super) fn store_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -274,8 +281,8 @@ pub(super) fn store_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<St
         Ok(text)
     } else {
         Err(D::Error::custom(format!(
-            "\"{}\" is not a store; allowed are sqlite:<path> and {SHARED_STORE}",
-            discreet(&text)
+            "{} is not a store; allowed are sqlite:<path> and {SHARED_STORE}",
+            scheme(&text)
         )))
     }
 }

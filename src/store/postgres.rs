@@ -254,7 +254,7 @@ impl Store {
         match prepared.await {
             Ok(()) => Ok(store),
             Err(StoreError::Database(error)) if is_refusal(&error) => {
-                Err(StoreError::Unusable(name, error.to_string()))
+                Err(StoreError::Refuses(name, error.to_string()))
             }
             Err(StoreError::Database(error)) => {
                 tracing::warn!(%error, "the store {name} is away; serving goes on without it until it comes");
@@ -274,7 +274,7 @@ impl Store {
         match store.schema().await {
             Ok(0) => Ok(None),
             Ok(_) => Ok(Some(store)),
-            Err(StoreError::Database(error)) => Err(StoreError::Unusable(name, error.to_string())),
+            Err(StoreError::Database(error)) => Err(StoreError::Refuses(name, error.to_string())),
             Err(error) => Err(error),
         }
     }

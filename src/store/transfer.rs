@@ -13,6 +13,20 @@ const PAGE: i64 = 1000;
 /// A table and its columns, those that hold whole numbers marked by `#`. Rows number themselves anew.
 const TABLES: &[(&str, &[&str])] = &[
     ("change", &["id", "source", "feed", "#at", "as_of", "figures", "#sum", "#late"]),
+    ("source", &["feed", "source", "keys", "#attempted_at", "outcome", "reason", "#sum"]),
+    ("document", &["name", "#version", "#generated_at", "hash", "#sum"]),
+    ("held", &["feed", "source", "key", "held"]),
+    ("audit", &["#at", "via", "action", "target", "before", "after", "outcome"]),
+    ("backfill", &["feed", "source", "day", "outcome", "#asked_at"]),
+    ("backfill_wait", &["feed", "source", "#until"]),
+    ("event", &["#seq", "#at", "what", "feed", "subject", "data"]),
+    ("series", &["id", "feed"]),
+    ("figure", &["id", "source", "feed"]),
+    ("watched", &["feed", "source", "#day", "seconds"]),
+    ("watched_before", &["feed", "source", "#first_at", "#last_at"]),
+    ("stood", &["id", "source", "#at", "kept", "#sum"]),
+    ("dated", &["id", "source", "#at", "as_of"]),
+    // The last: a store that has it is one that somebody uses.
     (
         "quote",
         &[
@@ -28,19 +42,6 @@ const TABLES: &[(&str, &[&str])] = &[
             "#sum",
         ],
     ),
-    ("source", &["feed", "source", "keys", "#attempted_at", "outcome", "reason", "#sum"]),
-    ("document", &["name", "#version", "#generated_at", "hash", "#sum"]),
-    ("held", &["feed", "source", "key", "held"]),
-    ("audit", &["#at", "via", "action", "target", "before", "after", "outcome"]),
-    ("backfill", &["feed", "source", "day", "outcome", "#asked_at"]),
-    ("backfill_wait", &["feed", "source", "#until"]),
-    ("event", &["#seq", "#at", "what", "feed", "subject", "data"]),
-    ("series", &["id", "feed"]),
-    ("figure", &["id", "source", "feed"]),
-    ("watched", &["feed", "source", "#day", "seconds"]),
-    ("watched_before", &["feed", "source", "#first_at", "#last_at"]),
-    ("stood", &["id", "source", "#at", "kept", "#sum"]),
-    ("dated", &["id", "source", "#at", "as_of"]),
 ];
 
 impl Store {
@@ -63,6 +64,9 @@ impl Store {
         let wanted = Nature::Live.as_str();
         if found != wanted {
             return Err(StoreError::Nature { file: name, found, wanted });
+        }
+        if self.base().row("SELECT 1 FROM quote LIMIT 1", &[]).await?.is_some() {
+            return Err(StoreError::NotEmpty);
         }
         for (table, columns) in TABLES {
             told(table, self.transfer_table(from, table, columns).await?);
