@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::{Timestamp, ToSpan as _};
+use jiff::Timestamp;
 use moka::future::Cache;
 use providers::{Kind, Quote};
 use tokio::{runtime::Handle, sync::Semaphore};
@@ -38,6 +38,7 @@ struct Key {
     id: String,
     from: i64,
     to: i64,
+    until: i64,
     version: i64,
 }
 
@@ -84,9 +85,10 @@ impl Courses {
             let found = chart::find(&snapshot, &asked)?;
             let end = chart::end(&snapshot, &asked);
             let range = asked.bounds(end);
+            let until = asked.behind(range);
             let (from, to) = (range.0.as_second(), range.1.as_second());
-            let key = Key { id: found.id.clone(), from, to, version };
-            let kept = courses.kept.try_get_with(key, courses.turn(&found, range, end));
+            let key = Key { id: found.id.clone(), from, to, until: until.as_second(), version };
+            let kept = courses.kept.try_get_with(key, courses.turn(&found, range, until));
             Some(match tokio::time::timeout(PATIENCE, kept).await {
                 Ok(Ok(course)) => Ok(course),
                 Ok(Err(missed)) => Err(NoCourse::clone(&missed)),
@@ -101,10 +103,10 @@ impl Courses {
         &self,
         found: &Found<'_>,
         range: (Timestamp, Timestamp),
-        end: Timestamp,
+        until: Timestamp,
     ) -> Result<Arc<Course>, NoCourse> {
         let _turn = self.turns.acquire().await.map_err(|_| NoCourse::Busy)?;
-        let course = self.read(found, range, end).await.map_err(|error| {
+        let course = self.read(found, range, until).await.map_err(|error| {
             tracing::warn!(%error, series = found.id, "the history of a chart cannot be read");
             NoCourse::Busy
         })?;
@@ -119,11 +121,9 @@ impl Courses {
         &self,
         found: &Found<'_>,
         range: (Timestamp, Timestamp),
-        end: Timestamp,
+        until: Timestamp,
     ) -> Result<Course, StoreError> {
         let (from, to) = range;
-        // A range that is still open holds what came in its last second; one that is over ended before it.
-        let until = if to >= end { to.checked_add(1.second()).unwrap_or(to) } else { to };
         let mut known: Vec<Point> = Vec::new();
         let mut quote: Option<Quote> = None;
         let mut mark = Some(self.store.mark_before(&found.id, from).await?);
@@ -147,7 +147,7 @@ impl Courses {
             _ => {
                 let mark = self.store.mark_before(&found.id, until).await?;
                 let page = self.store.page(&found.id, mark, Timestamp::MAX).await?;
-                page.changes.iter().map(|change| change.at).find(|at| *at >= to).map(|at| (at, false))
+                page.changes.iter().map(|change| change.at).find(|at| *at >= until).map(|at| (at, false))
             }
         };
         let mut gaps = BTreeMap::new();

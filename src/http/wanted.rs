@@ -284,7 +284,8 @@ fn wanted_at(
     })
 }
 
-/// A chart as it would have been drawn at a moment: its range ends there.
+/// A chart as it would have been drawn at a moment: its range ends there. It holds for as long as any range that is over, and
+/// not for good: days of it may be read after the fact.
 fn chart_at(
     site: &Site,
     snapshot: &Snapshot,
@@ -311,7 +312,6 @@ fn chart_at(
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
     let (form, options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
     let behind = behind(snapshot, model::Kind::Chart, &options.chart);
-    let is_over = options.chart.is_closed(snapshot.at.max(site.clock.now()));
     let policy = behind.map_or(CachePolicy::Program, |edition| edition.policy);
     Ok(Wanted::Derived {
         key: Key {
@@ -319,7 +319,7 @@ fn chart_at(
             version: behind.map_or(0, |edition| edition.version),
             query: options.path(),
         },
-        policy: if is_over { CachePolicy::Immutable } else { policy },
+        policy,
         recipe: Recipe::Widget(form, Box::new(options)),
     })
 }

@@ -170,6 +170,21 @@ impl Asked {
         self.to.is_some_and(|to| now.as_second() - to.end().as_second() > SETTLED)
     }
 
+    /// Whether it ends before the newest that is known: its figures are those of its end, and not the present ones.
+    #[must_use]
+    pub fn is_past(&self, newest: Timestamp) -> bool {
+        self.to.is_some_and(|to| to.end() < newest)
+    }
+
+    /// The first instant behind it: a day ends before the next one, an instant is part of what it ends.
+    #[must_use]
+    pub fn behind(&self, (_, to): (Timestamp, Timestamp)) -> Timestamp {
+        match self.to {
+            Some(Edge::On(day)) if Edge::On(day).end() == to => to,
+            _ => to.checked_add(1.second()).unwrap_or(to),
+        }
+    }
+
     /// From when to when, where the newest there is is of `end`.
     #[must_use]
     pub fn bounds(&self, end: Timestamp) -> (Timestamp, Timestamp) {
@@ -311,9 +326,9 @@ pub fn content(snapshot: &Snapshot, options: &Options, course: Option<&Course>, 
     let product = || Product { id: PRODUCT.to_owned(), place: None };
     let subject = subject.unwrap_or_else(|| Subject::Gold(product(), GoldUnit::Luong));
     // A range that is over is told by its own end, not by today's price.
-    let closed = asked.is_closed(end);
+    let past = asked.is_past(end);
     let last = course.stretches.last().and_then(|stretch| Some((stretch.points.last()?, stretch.until)));
-    let (buy, sell) = match (closed, served) {
+    let (buy, sell) = match (past, served) {
         (true, _) => {
             let of = |price: Option<Decimal>| Figure { value: price, ..content::NOT_QUOTED };
             match last {
@@ -329,12 +344,14 @@ pub fn content(snapshot: &Snapshot, options: &Options, course: Option<&Course>, 
     };
     let foot = found.as_ref().map(|found| {
         let foot = content::foot(found.feed, found.served.as_slice(), snapshot.recorded);
-        match last.filter(|_| closed) {
-            Some((_, until)) => {
-                let day = When::On(VIETNAM.to_datetime(until).date());
+        match last.filter(|_| past) {
+            Some((point, until)) => {
+                // A day lasts until the midnight that is of the next one.
+                let known = until.checked_sub(1.second()).unwrap_or(until).max(point.at);
+                let day = When::On(VIETNAM.to_datetime(known).date());
                 Foot { state: FootState::Fresh(day), until: None, via: None, ..foot }
             }
-            None if found.served.is_none() => {
+            None if past || found.served.is_none() => {
                 Foot { state: FootState::Unavailable, until: None, via: None, ..foot }
             }
             None => foot,

@@ -144,12 +144,61 @@ async fn days_that_are_over_are_kept_for_a_day_and_days_without_a_price_are_an_e
     let page = response.text().await.unwrap();
     assert!(page.contains(">26.100</span>"), "the price at its end, not today's");
     assert!(!page.contains(" data-f="), "and it grows no older");
+    let foot = page.split_once("<ul class=\"bgia-foot\"").unwrap().1.split_once("</ul>").unwrap().0;
+    assert!(
+        foot.contains(&ago(9).strftime("%d/%m/%Y").to_string()),
+        "the last day, not the one after: {foot}"
+    );
+    assert!(summary(&page).contains(&ago(9).strftime("đến %d/%m/%Y.").to_string()), "{}", summary(&page));
     let open = house.get("/widgets/chart?series=vietcombank.fx.USD").await;
     let cache = open.headers()["cache-control"].to_str().unwrap().to_owned();
     assert!(cache.contains("stale-while-revalidate=300"), "{cache}");
     let (from, to) = (ago(90), ago(80));
     let empty = text(&house, &format!("/widgets/chart?series=vietcombank.fx.USD&from={from}&to={to}")).await;
     assert!(empty.contains("Chưa có lịch sử để vẽ."));
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_of_a_moment_is_headed_by_its_own_price_in_every_form_and_never_by_that_of_now() {
+    let house = House::on_a_good_day().await;
+    history(&house, [(20, 26_500), (2, 26_100), (1, 26_300)]).await;
+    let quote = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+    let sold_now: i64 = quote["sell"].as_str().unwrap().split('.').next().unwrap().parse().unwrap();
+    assert!(![26_100, 26_300].contains(&sold_now), "{quote}");
+    let sold_now = format!("{}.{:03}", sold_now / 1000, sold_now % 1000);
+    let at = |at: Timestamp| {
+        let text = VIETNAM.to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S%%2B07:00").to_string();
+        format!("series=vietcombank.fx.USD&at={text}")
+    };
+    let noon = VIETNAM.to_timestamp(ago(1).at(12, 0, 0, 0)).unwrap();
+    // A moment ago, yesterday, and what came in that very second or is still to come in the next.
+    for (asked, price) in [
+        (Timestamp::now().checked_sub(4.minutes()).unwrap(), "26.300"),
+        (
+            noon.checked_add(2.hours()).unwrap().min(Timestamp::now().checked_sub(4.minutes()).unwrap()),
+            "26.300",
+        ),
+        (noon, "26.300"),
+        (noon.checked_sub(1.second()).unwrap(), "26.100"),
+    ] {
+        let query = at(asked);
+        for path in ["/images/chart.svg", "/widgets/chart", "/fragments/chart"] {
+            let response = house.get(&format!("{path}?{query}")).await;
+            assert_eq!(response.status(), 200, "{path}?{query}");
+            let cache = response.headers()["cache-control"].to_str().unwrap().to_owned();
+            assert!(
+                !cache.contains("immutable"),
+                "a day of it may still be backfilled: {path}?{query} {cache}"
+            );
+            let body = response.text().await.unwrap();
+            assert!(body.contains(&format!(">{price}<")), "{path}?{query} is not headed by {price}: {body}");
+            assert!(!body.contains(&sold_now), "{path}?{query} shows what is sold at now: {body}");
+            let day = VIETNAM.to_datetime(asked).strftime("%d/%m/%Y").to_string();
+            assert!(body.contains(&day), "{path}?{query} does not say its day: {body}");
+            assert!(body.contains(&format!("cuối kỳ {price}")), "{path}?{query}: {body}");
+        }
+    }
     house.app.stop().await;
 }
 

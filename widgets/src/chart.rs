@@ -24,6 +24,11 @@ use crate::{
 const WHOLE: i64 = 1000;
 /// As many ticks an axis has at most; fewer than three tell nothing.
 const MOST_TICKS: usize = 5;
+/// Days with the names of their months need more room.
+const MOST_NAMED_TICKS: usize = 4;
+/// Steps of time are no more than about three times as long as the one before: where one gives two ticks, the one before
+/// gives no more than these.
+const ENOUGH_TICKS: usize = 10;
 const LEAST_TICKS: usize = 3;
 /// What `round` steps are made of.
 const ROUND: [Decimal; 4] = [dec!(1), dec!(2), dec!(2.5), dec!(5)];
@@ -175,7 +180,7 @@ pub(crate) fn plot(chart: &Chart, frame: Frame, words: &'static Words, lang: Lan
             .iter()
             .map(|tick| Tick { place: scale.y(*tick, WHOLE), text: format::number(*tick, places, lang) })
             .collect(),
-        across: across(chart.from, chart.to)
+        across: across(chart.from, chart.to, lang)
             .into_iter()
             .map(|(at, text)| Tick { place: scale.x(at, WHOLE), text })
             .collect(),
@@ -336,13 +341,14 @@ enum Every {
 }
 
 /// Finest first.
-const EVERY: [Every; 13] = [
+const EVERY: [Every; 14] = [
     Every::Hours(1),
     Every::Hours(3),
     Every::Hours(6),
     Every::Hours(12),
     Every::Days(1),
     Every::Days(2),
+    Every::Days(4),
     Every::Days(7),
     Every::Days(14),
     Every::Days(21),
@@ -385,28 +391,39 @@ impl Every {
         }
     }
 
-    /// Ticks between two instants; more than are of use where there are more.
+    /// Ticks from an instant on and before another: the midnight at which a range ends is of the day after it.
     fn ticks(self, from: DateTime, to: DateTime) -> Vec<DateTime> {
         let ticks = std::iter::successors(self.first(from), |tick| self.next(*tick));
-        ticks.take_while(|tick| *tick <= to).take(MOST_TICKS + 1).collect()
+        ticks.take_while(|tick| *tick < to).take(ENOUGH_TICKS).collect()
+    }
+
+    /// As many of them as there is room for, at even distances; of clock times those that tell the days.
+    fn thinned(self, ticks: &[DateTime], lang: Lang) -> Vec<DateTime> {
+        let most = match (self, lang) {
+            (Self::Days(_) | Self::Months(_), Lang::En) => MOST_NAMED_TICKS,
+            _ => MOST_TICKS,
+        };
+        let step = ticks.len().div_ceil(most).max(1);
+        let first = ticks.iter().position(|tick| tick.hour() == 0).unwrap_or_default() % step;
+        ticks.iter().skip(first).step_by(step).copied().collect()
     }
 }
 
-/// Three to five round instants of Vietnam and what they are called: days as `dd/MM`, clock times within days, years where
-/// the range is longer than one. A range too short for any is told by its ends.
-fn across(from: Timestamp, to: Timestamp) -> Vec<(Timestamp, String)> {
+/// Three to five round instants of Vietnam and what they are called: days as the text beside them has them, clock times
+/// within days, years where the range is longer than one. A range of few hours, too short for any, is told by its ends.
+fn across(from: Timestamp, to: Timestamp, lang: Lang) -> Vec<(Timestamp, String)> {
     let local = |at| offset(7).to_datetime(at);
     let long = (to.as_second() - from.as_second()) / DAY > YEARS_FROM;
-    let useful = |ticks: &Vec<DateTime>| (LEAST_TICKS..=MOST_TICKS).contains(&ticks.len());
     let found = EVERY.iter().rev().map(|every| (*every, every.ticks(local(from), local(to))));
-    let Some((every, ticks)) = found.into_iter().find(|(_, ticks)| useful(ticks)) else {
+    let Some((every, ticks)) = found.into_iter().find(|(_, ticks)| ticks.len() >= LEAST_TICKS) else {
         return if to > from {
             vec![(from, format::clock(from)), (to, format::clock(to))]
         } else {
             Vec::new()
         };
     };
-    ticks
+    every
+        .thinned(&ticks, lang)
         .into_iter()
         .filter_map(|tick| {
             let at = offset(7).to_timestamp(tick).ok()?;
@@ -414,7 +431,7 @@ fn across(from: Timestamp, to: Timestamp) -> Vec<(Timestamp, String)> {
                 Every::Hours(_) if tick.hour() > 0 => format::clock(at),
                 Every::Months(_) if long && tick.month() == 1 => tick.year().to_string(),
                 Every::Months(_) if long => format!("{:02}/{}", tick.month(), tick.year()),
-                _ => format!("{:02}/{:02}", tick.day(), tick.month()),
+                _ => format::day_and_month(tick.date(), lang),
             };
             Some((at, text))
         })
@@ -481,6 +498,11 @@ pub(crate) fn unit(subject: &Subject, words: &'static Words) -> &'static str {
     }
 }
 
+/// The last second before an end: a range of whole days ends with the last of them.
+fn last_of(end: Timestamp) -> Timestamp {
+    end.checked_sub(1.second()).unwrap_or(end)
+}
+
 /// What the picture shows, for those who do not see it: name, house, unit, range, and of each price first, last, change,
 /// highest and lowest with their days; then the gaps.
 pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> String {
@@ -496,7 +518,7 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
         told.period.0,
         day(chart.from),
         told.period.1,
-        day(chart.to)
+        day(last_of(chart.to))
     );
     let sides: [(&str, Side); 2] =
         [(if single { told.rate } else { told.selling }, SELL), (told.buying, BUY)];
@@ -555,7 +577,11 @@ mod tests {
     }
 
     fn labels(from: &str, to: &str) -> Vec<String> {
-        across(at(from), at(to)).into_iter().map(|(_, text)| text).collect()
+        across(at(from), at(to), Lang::Vi).into_iter().map(|(_, text)| text).collect()
+    }
+
+    fn english(from: &str, to: &str) -> Vec<String> {
+        across(at(from), at(to), Lang::En).into_iter().map(|(_, text)| text).collect()
     }
 
     #[test]
@@ -569,8 +595,38 @@ mod tests {
             ("2021-09-30T10:00", "2026-09-30T10:00", vec!["2022", "2023", "2024", "2025", "2026"]),
             ("2026-09-29T10:00", "2026-09-30T10:00", vec!["12:00", "18:00", "30/09", "06:00"]),
             ("2026-09-30T10:00", "2026-09-30T10:30", vec!["10:00", "10:30"]),
+            ("2026-11-14T00:00", "2026-11-27T00:00", vec!["14/11", "18/11", "22/11", "26/11"]),
+            ("2026-11-12T00:00", "2026-11-23T00:00", vec!["14/11", "18/11", "22/11"]),
+            ("2026-06-01T00:00", "2026-11-27T19:47", vec!["01/06", "01/08", "01/10"]),
+            ("2021-01-01T00:00", "2026-01-01T00:00", vec!["2021", "2022", "2023", "2024", "2025"]),
         ] {
             assert_eq!(labels(from, to), wanted, "{from} {to}");
+        }
+        assert_eq!(english("2026-11-14T00:00", "2026-11-27T00:00"), ["14 Nov", "18 Nov", "22 Nov", "26 Nov"]);
+        assert_eq!(english("2026-07-02T10:00", "2026-09-30T10:00"), ["6 Jul", "17 Aug", "28 Sept"]);
+    }
+
+    #[test]
+    fn every_range_of_more_than_some_hours_has_three_ticks_at_least_and_whole_days_are_dated() {
+        let first = at("2025-11-29T00:00");
+        for begin in (0..70 * 24).step_by(89).chain((0..70).step_by(9).map(|day| day * 24)) {
+            let from = first.checked_add(begin.hours()).unwrap();
+            let short = (3..240).step_by(3).chain((240..24 * 1827).step_by(397));
+            for long in short.chain((1..400).map(|day| day * 24)).chain([24 * 1826]) {
+                let to = from.checked_add(long.hours()).unwrap();
+                for lang in [Lang::Vi, Lang::En] {
+                    let ticks = across(from, to, lang);
+                    let said = format!("{from} {to} {ticks:?}");
+                    assert!((LEAST_TICKS..=MOST_TICKS).contains(&ticks.len()), "{said}");
+                    assert!(ticks.iter().all(|(at, _)| (from..to).contains(at)), "{said}");
+                    let clocks = ticks.iter().filter(|(_, text)| text.contains(':')).count();
+                    assert!(!ticks.iter().any(|(_, text)| text == "00:00"), "{said}");
+                    assert!(long < 60 || clocks < ticks.len(), "{said}");
+                    assert!(long <= 72 || clocks == 0, "{said}");
+                    let named = lang == Lang::En && clocks == 0 && !said.contains("/20");
+                    assert!(!named || long > 24 * YEARS_FROM || ticks.len() <= MOST_NAMED_TICKS, "{said}");
+                }
+            }
         }
     }
 
