@@ -372,6 +372,9 @@ async fn a_hole_that_a_backfill_can_still_fill_is_not_immutable_and_shows_the_fi
     let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
     // A Friday, and the Wednesday after it: nobody watched in between.
     let house = Simulation::on(&url, "2026-10-02T10:00:00+07:00", "").await;
+    for (feed, source) in recorded_sources() {
+        house.world.says(feed.id, source.id, tape(feed.id, source.id, 0));
+    }
     for now in ["2026-10-02T10:00:00+07:00", "2026-10-07T10:00:00+07:00"] {
         house.move_to(at(now)).await;
         for (_, feed) in providers::feeds() {
