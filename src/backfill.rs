@@ -13,6 +13,7 @@ use crate::{
     fetch::{Exchange, Fetcher, Outcome, Seen, Target},
     judge::{self, Case, Verdict},
     refresh::{self, MAX_HOPS, Trouble},
+    schedule::Calendar,
     store::{self, PastBoard, StoreError},
 };
 
@@ -35,6 +36,13 @@ pub fn feeds() -> impl Iterator<Item = &'static Feed> {
 pub fn offering(feed: &Feed) -> Option<(&'static Source, Past)> {
     let (_, feed) = providers::feed(feed.id)?;
     feed.sources.iter().find_map(|source| Some((source, source.past?)))
+}
+
+/// Whether a source that offers past days is asked for this one.
+#[must_use]
+pub fn has_boards(past: &Past, calendar: &Calendar, day: Date) -> bool {
+    let is_holiday = past.rests_on_holidays && calendar.is_holiday(day);
+    !is_holiday && !past.rests.contains(&day.weekday())
 }
 
 /// Which days of a range are asked for, and why the others are not.
@@ -113,8 +121,7 @@ impl Backfill<'_> {
         let mut plan = Plan::default();
         let days = std::iter::successors(Some(from), |day| day.tomorrow().ok());
         for day in days.take_while(|day| *day <= to) {
-            let holiday = self.past.rests_on_holidays && self.config.calendar.is_holiday(day);
-            if holiday || self.past.rests.contains(&day.weekday()) {
+            if !has_boards(&self.past, &self.config.calendar, day) {
                 plan.resting += 1;
             } else if settled.contains(&day) {
                 plan.kept += 1;

@@ -1,12 +1,14 @@
 //! A board as it stood: what was kept at a moment, under the rules and feeds of today, served as the present one is, so
 //! that there is one renderer. Pure; it reads no store and no clock, and takes nothing of the present but its settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use crate::{
+    backfill,
     board::{FeedState, Snapshot, SourceState, trend_price},
+    clock::day,
     store::Stand,
 };
 
@@ -34,6 +36,30 @@ pub fn board(present: &Snapshot, stands: &[Stand], at: Timestamp) -> Snapshot {
         std::sync::Arc::new(past).serve(at)
     });
     Snapshot { recorded: present.recorded, at, ..Snapshot::of(feeds.collect()) }
+}
+
+/// More days in a row without boards there are nowhere.
+const LONGEST_REST: usize = 400;
+
+/// Feeds whose figures of a moment `backfill` may still change: on the last day that it can ask for, nobody watched.
+#[must_use]
+pub fn fillable(
+    present: &Snapshot,
+    watched: &BTreeMap<(String, String), Timestamp>,
+    at: Timestamp,
+) -> BTreeSet<&'static str> {
+    // Recordings have no past days.
+    let feeds = present.feeds.iter().filter(|_| !present.recorded).map(|feed| &feed.state);
+    let is_fillable = |state: &FeedState| {
+        let (source, past) = backfill::offering(state.feed)?;
+        let days = std::iter::successors(Some(day(at)), |day| day.yesterday().ok()).take(LONGEST_REST);
+        let mut asked = days.filter(|day| backfill::has_boards(&past, &state.rules.calendar, *day));
+        // A board that is read after the fact counts from the day after the last on which somebody watched.
+        let seen = watched.get(&(state.feed.id.to_owned(), source.id.to_owned())).map(|seen| day(*seen));
+        let last = asked.next()?;
+        seen.is_none_or(|seen| seen < last).then_some(state.feed.id)
+    };
+    feeds.filter_map(|state| is_fillable(state)).collect()
 }
 
 fn source_at(source: &SourceState, stands: &[&Stand]) -> SourceState {

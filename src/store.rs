@@ -39,7 +39,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-pub use asof::Stand;
+pub use asof::{Stand, Stands};
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
 pub(crate) use history::tell_damage;

@@ -73,7 +73,7 @@ async fn board(State(site): State<Arc<Site>>, request: Request) -> Response {
 ///
 /// Newest prices, per lượng unless `unit` asks otherwise. Conversion is exact and rounded once, half away from zero,
 /// to whole đồng.
-#[utoipa::path(get, path = "/v1/gold", operation_id = "gold", tag = "figures", params(GoldParameters), responses((status = 200, body = GoldList)))]
+#[utoipa::path(get, path = "/v1/gold", operation_id = "gold", tag = "figures", params(GoldParameters, MomentParameters), responses((status = 200, body = GoldList)))]
 async fn gold(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -81,7 +81,7 @@ async fn gold(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// Gold prices as CSV
 ///
 /// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
-#[utoipa::path(get, path = "/v1/gold.csv", operation_id = "gold_csv", tag = "figures", params(GoldParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+#[utoipa::path(get, path = "/v1/gold.csv", operation_id = "gold_csv", tag = "figures", params(GoldParameters, MomentParameters), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn gold_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -98,7 +98,7 @@ async fn gold_atom(State(site): State<Arc<Site>>, request: Request) -> Response 
 /// Exchange rates
 ///
 /// Newest rates of the banks: đồng for `per` units of a currency.
-#[utoipa::path(get, path = "/v1/fx", operation_id = "fx", tag = "figures", params(FxParameters), responses((status = 200, body = FxList)))]
+#[utoipa::path(get, path = "/v1/fx", operation_id = "fx", tag = "figures", params(FxParameters, MomentParameters), responses((status = 200, body = FxList)))]
 async fn fx(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -106,7 +106,7 @@ async fn fx(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// Exchange rates as CSV
 ///
 /// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
-#[utoipa::path(get, path = "/v1/fx.csv", operation_id = "fx_csv", tag = "figures", params(FxParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+#[utoipa::path(get, path = "/v1/fx.csv", operation_id = "fx_csv", tag = "figures", params(FxParameters, MomentParameters), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn fx_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -123,7 +123,7 @@ async fn fx_atom(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// Deposit rates
 ///
 /// Newest rates by term, in percent a year.
-#[utoipa::path(get, path = "/v1/deposits", operation_id = "deposits", tag = "figures", params(DepositParameters), responses((status = 200, body = DepositList)))]
+#[utoipa::path(get, path = "/v1/deposits", operation_id = "deposits", tag = "figures", params(DepositParameters, MomentParameters), responses((status = 200, body = DepositList)))]
 async fn deposits(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }
@@ -131,7 +131,7 @@ async fn deposits(State(site): State<Arc<Site>>, request: Request) -> Response {
 /// Deposit rates as CSV
 ///
 /// The same rows: a header row with the names of the JSON fields, UTF-8, RFC 4180.
-#[utoipa::path(get, path = "/v1/deposits.csv", operation_id = "deposits_csv", tag = "figures", params(DepositParameters), responses((status = 200, body = String, content_type = "text/csv")))]
+#[utoipa::path(get, path = "/v1/deposits.csv", operation_id = "deposits_csv", tag = "figures", params(DepositParameters, MomentParameters), responses((status = 200, body = String, content_type = "text/csv")))]
 async fn deposits_csv(State(site): State<Arc<Site>>, request: Request) -> Response {
     site.answer(request).await
 }

@@ -24,7 +24,7 @@ use super::{
     cache::CachePolicy,
     encoded::Encoded,
     limit::{Exhausted, Left},
-    never_framed, wanted,
+    moment, never_framed, wanted,
 };
 use crate::{
     backfill,
@@ -386,6 +386,8 @@ impl Asked {
         });
         for error in &mut wrong {
             if !filter::parameters(kind).contains(&error.parameter.as_str()) {
+                // A range has no moment.
+                error.allowed.retain(|name| name != moment::AT);
                 error.allowed.extend(texts(&OWN));
                 error.allowed.extend(texts(if form == Form::Json { &PAGES } else { &[] }));
             }

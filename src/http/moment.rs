@@ -2,6 +2,7 @@
 //! of the public listener that reads the store: one read a moment however many ask, few at a time, none for long.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -106,8 +107,10 @@ fn instant(text: &str) -> Option<Timestamp> {
 pub(super) struct Moment {
     /// As if it were the present.
     pub(super) snapshot: Snapshot,
-    /// Nothing will add to it, but for somebody who reads that day after the fact.
+    /// The service will add nothing to it.
     pub(super) settled: bool,
+    /// Feeds of which somebody may still read a day of it after the fact.
+    pub(super) fillable: BTreeSet<&'static str>,
     /// When the store was read.
     pub(super) read_at: Timestamp,
     /// Unlike that of every other read.
@@ -177,7 +180,8 @@ impl Moments {
     ) -> Result<Arc<Moment>, Unread> {
         let now = clock.now();
         if let Some(known) = self.cache.get(&at).await {
-            if known.settled || later(known.read_at, AGAIN_AFTER) > now {
+            let lasts = known.settled && known.fillable.is_empty();
+            if lasts || later(known.read_at, AGAIN_AFTER) > now {
                 return Ok(known);
             }
             self.cache.invalidate(&at).await;
@@ -192,8 +196,9 @@ impl Moments {
             let settled = later(at, SETTLED_AFTER) <= now && store.waiting() == 0;
             match tokio::time::timeout(PATIENCE, store.stands(at)).await {
                 Ok(Ok(stands)) => {
-                    let snapshot = past::board(&present, &stands, at);
-                    Ok(Arc::new(Moment { snapshot, settled, read_at: now, reading }))
+                    let snapshot = past::board(&present, &stands.figures, at);
+                    let fillable = past::fillable(&present, &stands.watched, at);
+                    Ok(Arc::new(Moment { snapshot, settled, fillable, read_at: now, reading }))
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "a board of the past cannot be read");

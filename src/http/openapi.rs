@@ -86,13 +86,13 @@ fn providers_of(kind: providers::Kind) -> Schema {
 fn at() -> Query {
     Query::one(
         "at",
-        "The board of that moment: an instant in whole seconds with its zone, or a day of Vietnam that is over (its end); from 2000-01-01 on. `generated_at` is then the moment, `version` 0, and what the past cannot tell (candidates, failures) is left out. What is of more than five minutes ago and complete is `immutable`.",
+        "The board of that moment: an instant in whole seconds with its zone, or a day of Vietnam that is over (its end); from 2000-01-01 on. `generated_at` is then the moment, `version` 0, and what the past cannot tell (candidates, failures) is left out. What is of more than five minutes ago and complete is `immutable`, unless `banggia backfill` can still read a day of it.",
         pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([Zz]|[+-][0-9]{2}:[0-9]{2}))?$"),
         "2026-09-30T10:05:00+07:00",
     )
 }
 
-/// Query of documents that take nothing else.
+/// The moment, beside what else a document takes.
 pub(super) struct MomentParameters;
 
 impl IntoParams for MomentParameters {
@@ -140,7 +140,6 @@ impl IntoParams for GoldParameters {
                 choice(units),
                 "chi",
             ),
-            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -163,7 +162,6 @@ impl IntoParams for FxParameters {
                 choice(providers::CURRENCIES.iter().copied()),
                 &["USD", "EUR"],
             ),
-            at(),
         ]
         .into_iter()
         .map(Query::build)
@@ -198,7 +196,6 @@ impl IntoParams for DepositParameters {
                 choice(["personal", "corporate"]),
                 &["personal"],
             ),
-            at(),
         ]
         .into_iter()
         .map(Query::build)

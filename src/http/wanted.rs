@@ -27,10 +27,11 @@ use super::{
     encoded::{Encoded, NotAcceptable},
     gallery::{self, Choice},
     limit,
-    moment::{self, Unread},
+    moment::{self, Moment, Unread},
     widget::{self, Form},
 };
 use crate::{
+    backfill,
     board::{Scope, ServedFeed, Snapshot, Status},
     clock::{later, rfc3339},
     convert::{Conversion, Refusal},
@@ -105,25 +106,33 @@ impl Recipe {
         }
     }
 
-    /// Whether every feed behind it has figures.
-    fn is_known(&self, feeds: &[ServedFeed]) -> bool {
-        let is_behind = |feed: &ServedFeed| {
-            let (kind, provider) = (feed.state.feed.kind, feed.state.institution.id);
-            match self {
-                Self::List(own, filter) | Self::Csv(own, filter) | Self::Atom(own, filter, _) => {
-                    *own == kind && filter.keeps_provider(provider)
-                }
-                Self::Document(scope, filter) => scope.holds(kind) && filter.keeps_provider(provider),
-                Self::Widget(_, options) => {
-                    crate::widget::kinds(options.kind).contains(&kind)
-                        && options.filter.keeps_provider(provider)
-                }
-                Self::Gallery(_) => true,
-                // It was computed, so what it needs was there.
-                Self::Convert(_) => false,
+    /// Whether nothing can add to it any more: of every feed behind it there are figures, and no day that may still be
+    /// read after the fact.
+    fn is_settled(&self, moment: &Moment) -> bool {
+        // What was computed had what it needs.
+        let is_known =
+            |feed: &ServedFeed| matches!(self, Self::Convert(_)) || feed.status != Status::Unavailable;
+        let mut behind = moment.snapshot.feeds.iter().filter(|feed| self.is_behind(feed));
+        moment.settled && behind.all(|feed| is_known(feed) && !moment.fillable.contains(feed.state.feed.id))
+    }
+
+    /// Whether it may show figures of a feed.
+    fn is_behind(&self, feed: &ServedFeed) -> bool {
+        let (kind, provider) = (feed.state.feed.kind, feed.state.institution.id);
+        match self {
+            Self::List(own, filter) | Self::Csv(own, filter) | Self::Atom(own, filter, _) => {
+                *own == kind && filter.keeps_provider(provider)
             }
-        };
-        feeds.iter().all(|feed| !is_behind(feed) || feed.status != Status::Unavailable)
+            Self::Document(scope, filter) => scope.holds(kind) && filter.keeps_provider(provider),
+            Self::Widget(_, options) => {
+                crate::widget::kinds(options.kind).contains(&kind) && options.filter.keeps_provider(provider)
+            }
+            Self::Gallery(_) => true,
+            Self::Convert(conversion) => {
+                conversion.kind() == Some(kind)
+                    && conversion.provider.as_deref().is_none_or(|own| own == provider)
+            }
+        }
     }
 
     /// Whether the bytes say nothing of the version of the document behind them.
@@ -143,18 +152,19 @@ fn wanted(
     path: &str,
     query: Option<&str>,
 ) -> Option<Result<Wanted, Vec<WrongParameter>>> {
+    let pairs = || pairs(query.unwrap_or_default());
+    // What happened lately has no moment: it is told before one is looked for.
+    if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
+        && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
+    {
+        return Some(atom(snapshot, kind, pairs()));
+    }
     if let Some(query) = query.filter(|_| path != GALLERY) {
         match moment::split(query, site.clock.now()) {
             Ok(None) => {}
             Ok(Some((at, rest))) => return wanted_at(site, snapshot, path, rest, at),
             Err(wrong) => return Some(Err(vec![wrong])),
         }
-    }
-    let pairs = || pairs(query.unwrap_or_default());
-    if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
-        && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
-    {
-        return Some(atom(snapshot, kind, pairs()));
     }
     if let Some(name) = path.strip_prefix("/v1/")
         && let Some((name, document)) = snapshot.documents.get_key_value(name)
@@ -312,6 +322,9 @@ fn chart_at(
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
     let (form, options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
     let behind = behind(snapshot, model::Kind::Chart, &options.chart);
+    // A day of it may still be read after the fact: then it lasts as long as any range that has ended.
+    let is_fixed = chart::find(snapshot, &options.chart)
+        .is_some_and(|found| backfill::offering(found.feed.state.feed).is_none());
     let policy = behind.map_or(CachePolicy::Program, |edition| edition.policy);
     Ok(Wanted::Derived {
         key: Key {
@@ -319,7 +332,11 @@ fn chart_at(
             version: behind.map_or(0, |edition| edition.version),
             query: options.path(),
         },
-        policy,
+        policy: if is_fixed && matches!(policy, CachePolicy::Past { .. }) {
+            CachePolicy::Immutable
+        } else {
+            policy
+        },
         recipe: Recipe::Widget(form, Box::new(options)),
     })
 }
@@ -340,7 +357,7 @@ fn atom(
                 }
                 Err(_) => Lang::ALLOWED.to_vec(),
             },
-            "unit" => {
+            name if name == "unit" || !parameters(kind).contains(&name) => {
                 parameters(kind).iter().copied().filter(|name| *name != "unit").chain(["lang"]).collect()
             }
             _ => {
@@ -654,8 +671,7 @@ impl Site {
             };
             return Err(Problem::parameters(&parts.uri, vec![wrong]).into_response());
         }
-        let settled = moment.settled && recipe.is_known(&moment.snapshot.feeds);
-        let (key, policy) = if settled {
+        let (key, policy) = if recipe.is_settled(&moment) {
             (key, CachePolicy::Immutable)
         } else {
             let policy = CachePolicy::Latest {

@@ -34,6 +34,15 @@ pub struct Stand {
     pub course: Vec<(Timestamp, Decimal)>,
 }
 
+/// All of a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stands {
+    /// Every figure of every source.
+    pub figures: Vec<Stand>,
+    /// When a feed (first) was last read at a source (second), up to the moment.
+    pub watched: BTreeMap<(String, String), Timestamp>,
+}
+
 /// A row of `change`.
 struct Change {
     id: String,
@@ -48,11 +57,11 @@ struct Change {
 type Key = (String, String);
 
 impl Store {
-    /// Every figure of every source at a moment.
+    /// Every figure of every source at a moment, and when each was last looked for.
     ///
     /// # Errors
     /// [`StoreError::Database`]; a row that is not what was written is left out.
-    pub async fn stands(&self, at: Timestamp) -> Result<Vec<Stand>, StoreError> {
+    pub async fn stands(&self, at: Timestamp) -> Result<Stands, StoreError> {
         let until = at.as_second();
         let own = self.changes_at(LAST_OWN, until).await?;
         let before = self.changes_at(BEFORE_OWN, until).await?;
@@ -104,7 +113,8 @@ impl Store {
             };
             stands.push(Stand { feed, source, kept, course });
         }
-        Ok(stands)
+        let watched = watched.into_iter().filter_map(|(of, last)| Some((of, last?))).collect();
+        Ok(Stands { figures: stands, watched })
     }
 
     async fn changes_at(&self, which: &'static str, until: i64) -> Result<BTreeMap<Key, Change>, StoreError> {
@@ -392,10 +402,10 @@ mod tests {
         }
         for (n, of) in [(0, 0), (59, 0), (60, 60), (119, 60), (500, 120)] {
             let stands = store.stands(at(n)).await.unwrap();
-            assert_eq!(stands.len(), 1);
-            assert_eq!(stands[0].kept, kept(of), "{n}");
+            assert_eq!(stands.figures.len(), 1);
+            assert_eq!(stands.figures[0].kept, kept(of), "{n}");
         }
-        assert!(store.stands(at(-1)).await.unwrap().is_empty());
+        assert!(store.stands(at(-1)).await.unwrap().figures.is_empty());
         store.close().await;
     }
 }

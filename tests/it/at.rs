@@ -111,7 +111,7 @@ async fn check(house: &Simulation, moments: &[Moment], what: &str) {
     let (present, began) = (house.snapshot(), std::time::Instant::now());
     for moment in moments {
         let stands = house.app.store().stands(moment.at).await.unwrap();
-        let again = told(&past::board(&present, &stands, moment.at));
+        let again = told(&past::board(&present, &stands.figures, moment.at));
         for (now, then) in again.iter().zip(&moment.served) {
             assert_eq!(now, then, "{what}, {}", rfc3339(moment.at));
         }
@@ -363,6 +363,96 @@ async fn a_moment_that_is_over_is_immutable_and_what_may_still_change_is_not() {
     }
     assert_eq!(get(&format!("/v1/board?{own}&colour=red")).await.status(), 422);
     assert_eq!(get(&format!("/v1?{own}")).await.status(), 422, "no figures there");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_that_a_backfill_can_still_fill_is_not_immutable_and_shows_the_figures_once_it_is_filled() {
+    let folder = crate::canary::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
+    // A Friday; nobody watches from then on, until the Wednesday after it.
+    let house = Simulation::on(&url, "2026-10-02T10:00:00+07:00", "").await;
+    for (feed, source) in recorded_sources() {
+        house.world.says(feed.id, source.id, tape(feed.id, source.id, 0));
+    }
+    for (_, feed) in providers::feeds() {
+        house.refresh(feed.id).await;
+    }
+    house.app.store().flush().await;
+    house.move_to(at("2026-10-07T10:15:00+07:00")).await;
+    let client = crate::house::client();
+    let get = async |path: &str| {
+        let answer = client.get(format!("http://{}{path}", house.app.public)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let cache = answer.headers()["cache-control"].to_str().unwrap().to_owned();
+        (cache, answer.text().await.unwrap())
+    };
+    for (path, moment, is_fixed) in [
+        // Somebody watched that day, before the moment.
+        ("/v1/board?", "2026-10-02", true),
+        ("/v1/board?", "2026-10-02T10:00:00%2B07:00", true),
+        ("/v1/fx?providers=vietcombank&", "2026-10-02T09:59:59%2B07:00", false),
+        ("/v1/fx?providers=vietcombank&", "2026-10-07T09:59:59%2B07:00", false),
+        // Of a weekend there is no board of Vietcombank; a Saturday's of BIDV there may be.
+        ("/v1/fx?providers=vietcombank&", "2026-10-03", true),
+        ("/v1/fx?providers=vietcombank&", "2026-10-04", true),
+        ("/v1/fx?providers=bidv&", "2026-10-03", false),
+        ("/v1/fx?providers=bidv&", "2026-10-04", false),
+        ("/v1/convert?from=USD&to=VND&provider=vietcombank&", "2026-10-04", true),
+        // A Tuesday without anybody.
+        ("/v1/fx?currencies=USD&", "2026-10-06", false),
+        ("/v1/fx?providers=vietcombank&", "2026-10-06", false),
+        ("/v1/fx.csv?", "2026-10-06", false),
+        ("/v1/feeds?", "2026-10-06", false),
+        ("/v1/convert?from=USD&to=VND&provider=vietcombank&", "2026-10-06", false),
+        ("/v1/convert?from=USD&to=VND&", "2026-10-06", false),
+        ("/fragments/fx?", "2026-10-06", false),
+        ("/images/fx.svg?", "2026-10-06", false),
+        ("/v1/gold?", "2026-10-06", false),
+        // What no backfill reads.
+        ("/v1/gold?providers=doji&", "2026-10-06", true),
+        ("/v1/deposits?", "2026-10-06", true),
+        ("/widgets/deposits?", "2026-10-06", true),
+    ] {
+        let (cache, _) = get(&format!("{path}at={moment}")).await;
+        assert_eq!(cache.contains("immutable"), is_fixed, "{path}at={moment}: {cache}");
+        let seconds = cache.trim_start_matches("public, max-age=").split(',').next().unwrap();
+        let seconds: u32 = seconds.parse().unwrap();
+        assert!(is_fixed || (5..=60).contains(&seconds), "{path}at={moment}: {cache}");
+    }
+    // A chart that ends there lasts as long as any range that has ended.
+    for (series, wanted) in
+        [("vietcombank.fx.USD", "public, max-age=86400"), ("doji.gold.sjc-bar.hanoi", "immutable")]
+    {
+        let (cache, _) = get(&format!("/fragments/chart?series={series}&at=2026-10-06")).await;
+        assert!(cache.ends_with(wanted), "{series}: {cache}");
+    }
+
+    let paths =
+        ["/v1/fx?providers=vietcombank&currencies=USD&", "/v1/fx.csv?currencies=USD&", "/fragments/fx?"];
+    let told = async || {
+        let mut told = Vec::new();
+        for path in paths {
+            told.push(get(&format!("{path}at=2026-10-06")).await.1);
+        }
+        told
+    };
+    let before = told().await;
+    let mut later_read = Past::open(&url, "vietcombank.fx", "json").await.unwrap();
+    let day: Date = "2026-10-06".parse().unwrap();
+    let usd = r#"{"fx":{"currency":"USD","name":"US DOLLAR","per":1,"sell":"26437"}}"#;
+    let quotes = vec![serde_json::from_str(usd).unwrap()];
+    let board = PastBoard { day, as_of: AsOf::On(day), quotes };
+    assert_eq!(later_read.keep(&board, Clock::system().now()).await.unwrap(), 1);
+    house.move_to(at("2026-10-07T10:15:05+07:00")).await;
+    let after = told().await;
+    for (n, mark) in ["\"26437\"", ",26437,", "26.437"].into_iter().enumerate() {
+        assert!(!before[n].contains(mark), "{}", paths[n]);
+        assert!(after[n].contains(mark), "{}: {}", paths[n], after[n]);
+    }
+    // The day that was watched does not know of it.
+    let (cache, text) = get("/v1/fx?providers=vietcombank&currencies=USD&at=2026-10-02").await;
+    assert!(cache.contains("immutable") && !text.contains("26437"), "{cache}: {text}");
     house.app.stop().await;
 }
 

@@ -339,6 +339,51 @@ fn the_committed_openapi_document_is_that_of_the_code() {
     assert_eq!(api()["servers"], json!([{ "url": "/" }]));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moment_is_described_where_it_can_be_asked_for_and_unknown_elsewhere() {
+    let api = api();
+    let house = House::on_a_good_day().await;
+    let moment = "at=2026-09-30T10:05:00%2B07:00";
+    let mut described = BTreeSet::new();
+    for (path, query) in requests(&api) {
+        // An endless answer, which a browser asks for with whatever it has.
+        if path == EVENTS {
+            continue;
+        }
+        let parameters = api["paths"][&path]["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        let is_described = parameters.iter().any(|parameter| parameter["name"] == "at");
+        let between = if query.is_empty() { "?" } else { "&" };
+        let address = format!("{path}{query}{between}{moment}");
+        let answer = house.get(&address).await;
+        let status = answer.status().as_u16();
+        if is_described {
+            described.insert(path.clone());
+            // Nothing was known then of which anything could be computed.
+            let wanted = if path == "/v1/convert" { 422 } else { 200 };
+            assert_eq!(status, wanted, "{address}");
+            continue;
+        }
+        let problem = is_problem(answer, 422, &address).await;
+        let wrong = &problem["errors"][0];
+        assert_eq!(wrong["parameter"], "at", "{address}");
+        let allowed = wrong["allowed"].as_array().unwrap();
+        assert!(!allowed.contains(&json!("at")), "{address}: {wrong}");
+    }
+    let wanted = [
+        "/v1/board",
+        "/v1/convert",
+        "/v1/deposits",
+        "/v1/deposits.csv",
+        "/v1/feeds",
+        "/v1/fx",
+        "/v1/fx.csv",
+        "/v1/gold",
+        "/v1/gold.csv",
+    ];
+    assert_eq!(described, wanted.map(str::to_owned).into());
+    house.app.stop().await;
+}
+
 #[test]
 fn what_can_be_counted_declares_the_headers_that_say_so() {
     for (path, item) in api()["paths"].as_object().unwrap() {

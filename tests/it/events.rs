@@ -734,7 +734,7 @@ async fn a_feed_has_every_change_newest_first_under_ids_that_stay() {
     );
     assert_eq!(entries(&house.text("/v1/gold.atom?products=ring-9999").await), []);
     assert_eq!(entries(&house.text("/v1/fx.atom").await), []);
-    for query in ["unit=chi", "lang=fr", "live=1", "currencies=USD"] {
+    for query in ["unit=chi", "lang=fr", "live=1", "currencies=USD", "at=2026-09-29", "at=x"] {
         let answer =
             client().get(format!("http://{}/v1/gold.atom?{query}", house.app.public)).send().await.unwrap();
         assert_eq!(answer.status(), 422, "{query}");
