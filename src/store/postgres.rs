@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::{
     Nature, Published, Store, StoreError,
     rows::second,
-    sql::{Base, Tx, begin_on},
+    sql::{Base, CAN_BE_TOLD, Tx, begin_on},
     write::keep_documents,
 };
 use crate::{clock::day, events::Numbered};
@@ -296,6 +296,7 @@ impl Store {
             .map(|row| row.first())
             .transpose()?;
         let cockroach = version.is_some_and(|version| version.contains("CockroachDB"));
+        CAN_BE_TOLD.store(!cockroach, Ordering::Relaxed);
         cluster.partitioned.store(!cockroach, Ordering::Relaxed);
         cluster.notifies.store(!cockroach, Ordering::Relaxed);
         // Two that begin at once meet at the first statement; the second one comes again.

@@ -1,7 +1,10 @@
 //! The same text on SQLite and on PostgreSQL: placeholders `$1`, integers of 64 bits, text, nothing that one of them does
 //! not know. What differs (files and locks there, leases and partitions here) lies in files of its own.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, Type,
@@ -17,6 +20,13 @@ const BEGIN: &str =
 /// All of it at one instant.
 const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 2000; \
                              SET LOCAL idle_in_transaction_session_timeout = 3000";
+
+/// Every question of ours has its index, and what a planner guesses of partitions that were never counted it guesses
+/// wrong: by the whole history instead of some rows of it.
+const BY_INDEX: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+/// Whether the server is known to be one that can be told so; distributed ones may know no such settings.
+pub(super) static CAN_BE_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Where rows are.
 #[derive(Debug, Clone)]
@@ -225,7 +235,12 @@ impl Base {
         match self {
             Self::Sqlite(pool) => Ok(Tx::Sqlite(pool.begin().await?)),
             Self::Postgres(pool) => {
-                Ok(Tx::Postgres(Box::new(PgTransaction::begin(pool, BEGIN_READING).await?)))
+                let mut transaction = PgTransaction::begin(pool, BEGIN_READING).await?;
+                if CAN_BE_TOLD.load(Ordering::Relaxed) {
+                    let told = sqlx::raw_sql(BY_INDEX).execute(&mut *transaction.connection);
+                    in_time(told).await?;
+                }
+                Ok(Tx::Postgres(Box::new(transaction)))
             }
         }
     }
