@@ -21,7 +21,7 @@ pub(super) struct Serve {
     /// Address of health and metrics; never public
     #[arg(long, value_name = "A")]
     ops_listen: Option<String>,
-    /// Where values are kept: sqlite:<path>, or postgres://… for replicas
+    /// Where values are kept: sqlite:<path>, or a postgres: address for replicas
     #[arg(long, value_name = "URL")]
     store: Option<String>,
     /// Answer every fetch from recordings: the built-in ones, or those of a folder

@@ -497,8 +497,14 @@ async fn a_successor_that_fails_leaves_the_service_as_it_was() {
         let (held, taken) = std::sync::mpsc::channel::<()>();
         let thief = std::thread::spawn(move || {
             let file = std::fs::File::options().read(true).write(true).open(lock).unwrap();
-            // Waits until the first process lets go, and is faster than the second.
-            file.lock().unwrap();
+            // Looks until the first process lets go, and is faster than the second; or is not, and is told.
+            while file.try_lock().is_err() {
+                if taken.recv_timeout(Duration::from_millis(1))
+                    != Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+                {
+                    return;
+                }
+            }
             let _ = taken.recv_timeout(Duration::from_secs(20));
         });
         service.signal("-USR2");
