@@ -193,7 +193,7 @@ describe('every way in, as the gallery of a running service prints it', { concur
     return (await fetch(oembed.replaceAll('&#38;', '&').replaceAll('&amp;', '&'))).json();
   };
   const order = ['element', 'frame', 'fragment', 'picture', 'oembed'];
-  const cells = pairwise({ way: order, widget: WIDGETS, lang: LANGS, theme: ['auto', 'light', 'dark'], column: [300, 390, 680], scheme: SCHEMES }, () => true, 30);
+  const cells = pairwise({ way: order, widget: WIDGETS, lang: LANGS, theme: ['auto', 'light', 'dark'], column: [300, 390, 680], scheme: SCHEMES }, () => true, 36);
   for (const cell of cells) {
     const { way, widget, lang, theme, column, scheme } = cell;
     it(`${way} of ${widget} (${lang}, ${theme}) ${column} px wide where ${scheme} is preferred`, () => withHost({ width: column + 24, scheme }, async (page, seen) => {

@@ -150,9 +150,9 @@ describe('plain HTML', () => {
   });
 
   it('has the heights that the docs say, without the band of recorded samples', async () => {
-    const told = /it is (\d+) px for the panel, (\d+) for\s+`gold`, (\d+) for `fx` and `deposits` at 300 px, and (\d+) px for the `ticker` at 680 px/.exec(DOCS).slice(1).map(Number);
-    const [panel, gold, fx, ticker] = told;
-    for (const [kind, height] of Object.entries({ panel, gold, fx, deposits: fx, ticker })) {
+    const told = /it is (\d+) px for the panel, (\d+) for\s+`gold`, (\d+) for `fx` and `deposits` at 300 px, (\d+) for the `chart`, and (\d+) px for the `ticker` at 680 px/.exec(DOCS).slice(1).map(Number);
+    const [panel, gold, fx, chart, ticker] = told;
+    for (const [kind, height] of Object.entries({ panel, gold, fx, deposits: fx, chart, ticker })) {
       const answer = await (await fetch(`${base}/oembed?url=${encodeURIComponent(`${base}/widgets/${kind}`)}`)).json();
       assert.equal(answer.height, height + BAND, kind);
     }
