@@ -18,6 +18,7 @@ const FILTERS = {
   fx: ['providers', 'currencies'],
   deposits: ['providers', 'terms', 'channel', 'customer'],
   ticker: ['providers', 'products', 'currencies', 'terms'],
+  chart: ['series', 'range', 'from', 'to'],
 };
 /** So many mistakes are told of one request. */
 const TOGETHER = FULL ? 1 : 6;
