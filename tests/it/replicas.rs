@@ -835,7 +835,8 @@ async fn p17_an_event_has_one_number_on_every_replica_and_whoever_changes_replic
             let (mut one, mut other) = (heard(one), heard(other));
             // The bank goes on: one may be an event ahead.
             let common = one.len().min(other.len());
-            (one.truncate(common), other.truncate(common));
+            one.truncate(common);
+            other.truncate(common);
             (common >= 6).then_some((one, other))
         });
         assert_eq!(both.0, both.1);
