@@ -333,7 +333,7 @@ impl Site {
                 title: t.picture,
                 facts: format!("{} · {}", t.picture_for, sizes.picture),
                 code: format!(
-                    "<a href=\"{href}\"><img src=\"{picture}\" srcset=\"{double} 2x\" width=\"{drawn_wide}\" height=\"{drawn_high}\" alt=\"{title}\" referrerpolicy=\"no-referrer\" style=\"display:block\"></a>"
+                    "<a href=\"{href}\"><img src=\"{picture}\" srcset=\"{double} 2x\" width=\"{drawn_wide}\" height=\"{drawn_high}\" alt=\"{title}\" referrerpolicy=\"no-referrer\" style=\"display:block;max-width:100%;height:auto\"></a>"
                 ),
                 policy: Some(format!("img-src {origin}")),
                 rule: Some("img { display: block }".to_owned()),

@@ -324,7 +324,8 @@ describe('figures of a moment', () => {
     const at = await moment();
     await withPage({}, async (page) => {
       await page.clock.install({ time: YEAR_LATER });
-      for (const widget of KINDS) {
+      // A chart says it by its range.
+      for (const widget of KINDS.filter((kind) => kind !== 'chart')) {
         await page.goto(`${base}/widgets/${widget}?at=${encodeURIComponent(at)}`);
         assert.match(await page.locator('.bgia-rec').textContent(), /lúc \d\d:\d\d \d\d\/\d\d\/\d{4}/);
         assert.equal(await page.locator('[data-f], [data-is]').count(), 0, widget);

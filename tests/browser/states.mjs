@@ -28,7 +28,7 @@ export const policyOf = ({ style, script }) => `default-src 'none'; style-src '$
  * cell that shows most pairs not seen yet; of several, the one whose values were chosen least, then the first. The same on every
  * run and machine. All cells when FULL=1.
  */
-export function pairwise(parameters, possible = () => true, most = 100) {
+export function pairwise(parameters, possible = () => true, most = 160) {
   const names = Object.keys(parameters);
   const cells = names.reduce((cells, name) => cells.flatMap((cell) => parameters[name].map((value) => ({ ...cell, [name]: value }))), [{}])
     .filter(possible);
