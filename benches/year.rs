@@ -31,13 +31,14 @@ use tokio::runtime::Runtime;
 const FIRST: Date = Date::constant(2025, 10, 1);
 const LAST: Date = Date::constant(2026, 9, 30);
 const MONTH: Date = Date::constant(2026, 9, 1);
+/// Where the smaller table begins: deposit rates stay for weeks, and what was in force is part of the answer.
+const BEFORE: Date = Date::constant(2026, 7, 1);
 const SEED: u64 = 20_260_930;
 const ASKED: usize = 300;
 /// Goals.
 const P99: Duration = Duration::from_millis(10);
-/// Of a month in a table of a year: beside the month's own changes the answer has what was in force before, which a table of that
-/// month alone does not have.
-const GROWTH_PERCENT: u128 = 300;
+/// Of a month in a table of a year, beside one that begins where what was in force before the month began to be.
+const GROWTH_PERCENT: u128 = 150;
 
 /// The figures of one feed, as they stand.
 struct Feed {
@@ -98,7 +99,7 @@ fn main() {
             bytes.map_or_else(String::new, |bytes| format!(", about {} kB", bytes / 1024 * own / rows));
         println!("  {feed}: {own} changes a year{size}");
     }
-    fill(&runtime, &month, &feeds, MONTH);
+    fill(&runtime, &month, &feeds, BEFORE);
 
     let mut missed = Vec::new();
     for kind in [Kind::Gold, Kind::Fx, Kind::Deposit] {
@@ -106,7 +107,7 @@ fn main() {
         // All figures of a kind, read anew each time: what readers wait for is measured over HTTP.
         told(&format!("a month of {} by day, in the store", kind.as_str()), &of_year, &mut Vec::new());
         let growth = of_year[ASKED / 2].as_nanos() * 100 / of_month[ASKED / 2].as_nanos().max(1);
-        println!("  {growth} % of what it costs in a table of that month alone (goal ≤ {GROWTH_PERCENT} %)");
+        println!("  {growth} % of what it costs in a table of three months (goal ≤ {GROWTH_PERCENT} %)");
         if growth > GROWTH_PERCENT {
             missed.push(format!("{}: {growth} %", kind.as_str()));
         }

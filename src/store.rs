@@ -525,6 +525,8 @@ async fn take(file: &Path) -> Result<Lock, StoreError> {
 /// Connections that only read, beside the one that writes; they are opened when somebody asks.
 fn readers(place: &Place) -> Base {
     let options = place.options.clone().create_if_missing(false).read_only(true).busy_timeout(PATIENCE);
+    // In kB: a month of every figure lies all over the file, and is asked for again.
+    let options = options.pragma("cache_size", "-8000");
     Base::Sqlite(SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options))
 }
 

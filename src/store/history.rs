@@ -1,14 +1,14 @@
 //! Every change that was kept: which figures there are, what was in force at an instant, and what changed after it, page
 //! by page, so that neither memory nor a reader that pauses depends on how many years there are. Reads only.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use jiff::Timestamp;
 use providers::{AsOf, Quote};
 
 use super::{
     Store, StoreError,
-    rows::{second, sum},
+    rows::{CHANGE, SEPARATOR, hash, second},
     sql::{Row, Tx, Value},
 };
 
@@ -19,10 +19,12 @@ const SUMMED: i64 = 3;
 /// So many figures are read in one statement.
 pub const MOST_TOGETHER: usize = 64;
 /// How far the same figures are followed back in one statement, first and last; longer runs begin there.
-const RUN_FROM: i64 = 16;
-const RUN_TO: i64 = 4096;
-/// The columns of a change.
-const COLUMNS: &str = "id, seq, at, source, feed, as_of, figures, sum";
+const RUN_FROM: usize = 16;
+const RUN_TO: usize = 4096;
+/// Between changes: the record separator of ASCII, which none of them has in it.
+const BETWEEN: char = '\u{1e}';
+/// The columns of a change, few of them: each cell of each row is copied out of the database.
+static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("seq, sum, {}", CHANGE.plain()));
 
 /// One figure over the years.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +95,8 @@ pub struct Pages {
     /// There were too many: the figure that was cut through. Of those that are not here nobody knows whether they come behind
     /// it, since each database has an order of its own.
     cut_at: Option<String>,
+    /// Something in them is no text any more: row by row the others of these can still be read.
+    unread: Vec<String>,
 }
 
 impl Pages {
@@ -100,6 +104,7 @@ impl Pages {
     #[must_use]
     pub fn is_whole(&self, id: &str) -> bool {
         self.cut_at.as_ref().is_none_or(|cut| cut != id && self.changes.contains_key(id))
+            && !self.unread.iter().any(|unread| unread == id)
     }
 }
 
@@ -110,24 +115,50 @@ pub fn is_change(before: Option<&Quote>, quote: &Quote) -> bool {
     before.is_none_or(|before| !before.same_figures(quote))
 }
 
-/// A row as it was written, or nothing.
-fn read_change(row: &Row) -> Option<Change> {
-    let read = || -> Result<Option<Change>, sqlx::Error> {
-        let (id, feed): (String, String) = (row.try_get("id")?, row.try_get("feed")?);
-        let (seq, at): (i64, i64) = (row.try_get("seq")?, row.try_get("at")?);
-        let (source, as_of): (String, String) = (row.try_get("source")?, row.try_get("as_of")?);
-        let figures: String = row.try_get("figures")?;
-        let written: Option<i64> = row.try_get("sum")?;
-        let found = || sum(&[&id, &source, &feed, &at.to_string(), &as_of, &figures]);
-        if written.is_some_and(|written| written != found()) {
-            return Ok(None);
+/// A row as it was written, with the id of its figure, or nothing.
+fn read_change(row: &Row) -> Option<(&str, Change)> {
+    read_cells(row.nth(0).ok()?, row.nth(1).ok()?, row.text(2).ok()?)
+}
+
+/// One of those that [`Store::pages`] has put together.
+fn read_part(part: &str) -> Option<Change> {
+    let mut cells = part.splitn(3, SEPARATOR);
+    let seq = cells.next()?.parse().ok()?;
+    let sum = Some(cells.next()?).filter(|sum| !sum.is_empty()).map(str::parse).transpose().ok()?;
+    Some(read_cells(seq, sum, cells.next()?)?.1)
+}
+
+fn read_cells(seq: i64, written: Option<i64>, plain: &str) -> Option<(&str, Change)> {
+    if written.is_some_and(|written| written != hash(plain)) {
+        return None;
+    }
+    let mut cells = plain.splitn(6, SEPARATOR);
+    let (id, source, _feed) = (cells.next()?, cells.next()?.to_owned(), cells.next()?);
+    let at: i64 = cells.next()?.parse().ok()?;
+    let as_of = serde_json::from_str(cells.next()?).ok()?;
+    let quote = serde_json::from_str(cells.next()?).ok()?;
+    Some((id, Change { at: second(at), source, as_of, quote, mark: Mark { at, seq } }))
+}
+
+/// What is in force by the last changes of a figure.
+struct Begun {
+    change: Change,
+    before: Option<Change>,
+    /// Or it may have said the same before what was read.
+    is_sure: bool,
+}
+
+/// By the last row and so many before it, oldest first; `None`: nobody knows how many there are.
+fn begun(mut changes: Vec<Change>, more: Option<usize>) -> Option<Begun> {
+    let is_all = more.is_some_and(|more| changes.len() <= more);
+    let mut change = changes.pop()?;
+    while let Some(earlier) = changes.pop() {
+        if is_change(Some(&earlier.quote), &change.quote) {
+            return Some(Begun { change, before: Some(earlier), is_sure: true });
         }
-        let (Ok(as_of), Ok(quote)) = (serde_json::from_str(&as_of), serde_json::from_str(&figures)) else {
-            return Ok(None);
-        };
-        Ok(Some(Change { at: second(at), source, as_of, quote, mark: Mark { at, seq } }))
-    };
-    read().unwrap_or_default()
+        change = earlier;
+    }
+    Some(Begun { change, before: None, is_sure: is_all })
 }
 
 /// `$2, $3, …` for so many ids, the last one repeated up to a round number: few texts for the database to plan.
@@ -190,7 +221,7 @@ impl Store {
         }
         // No longer quoted, or only ever read after the fact.
         for ids in unquoted.chunks(MOST_TOGETHER) {
-            let last = self.two_before(ids, i64::MAX).await?;
+            let (last, _) = self.last_before(ids, i64::MAX, 0).await?;
             series.extend(
                 last.into_iter().filter_map(|(id, changes)| Some((id, changes.last()?.quote.clone()))),
             );
@@ -211,22 +242,25 @@ impl Store {
     ) -> Result<HashMap<String, (Change, Option<Change>)>, StoreError> {
         let mut found = HashMap::new();
         for ids in ids.chunks(MOST_TOGETHER) {
-            for (id, mut changes) in self.two_before(ids, before).await? {
-                let Some(mut last) = changes.pop() else { continue };
-                let mut earlier = None;
-                // Of one instant only: there is nothing before it. Else it may say the same again, and came into force before.
-                let mut again = changes.first().is_some_and(|first| first.at < last.at);
-                while let Some(change) = changes.pop() {
-                    if is_change(Some(&change.quote), &last.quote) {
-                        (again, earlier) = (false, Some(change));
-                        break;
-                    }
-                    last = change;
+            // Most figures changed with their last word; of the others, together, what they said before.
+            let mut runs = Vec::new();
+            let (last, is_whole) = self.last_before(ids, before, 1).await?;
+            for (id, changes) in last {
+                match begun(changes, is_whole.then_some(1)) {
+                    Some(Begun { change, before, is_sure: true }) => drop(found.insert(id, (change, before))),
+                    Some(_) => runs.push(id),
+                    None => {}
                 }
-                if again {
-                    (last, earlier) = self.beginning_of_run(&id, last).await?;
-                }
-                found.insert(id, (last, earlier));
+            }
+            if runs.is_empty() {
+                continue;
+            }
+            let (last, is_whole) = self.last_before(&runs, before, RUN_FROM).await?;
+            for (id, changes) in last {
+                let begun = begun(changes, is_whole.then_some(RUN_FROM));
+                let Some(Begun { change, before, is_sure }) = begun else { continue };
+                let run = if is_sure { (change, before) } else { self.beginning_of_run(&id, change).await? };
+                found.insert(id, run);
             }
         }
         Ok(found)
@@ -241,20 +275,21 @@ impl Store {
         let mut most = RUN_FROM;
         while most <= RUN_TO {
             let text = format!(
-                "SELECT {COLUMNS} FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}"
+                "SELECT {} FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}",
+                *COLUMNS
             );
             let rows = self
                 .reader()
                 .rows(&text, &[id.into(), change.mark.at.into(), change.mark.seq.into()])
                 .await?;
             for row in &rows {
-                let Some(earlier) = read_change(row) else { continue };
+                let Some((_, earlier)) = read_change(row) else { continue };
                 if is_change(Some(&earlier.quote), &change.quote) {
                     return Ok((change, Some(earlier)));
                 }
                 change = earlier;
             }
-            if i64::try_from(rows.len()).unwrap_or(most) < most {
+            if rows.len() < most {
                 break;
             }
             most *= 16;
@@ -262,31 +297,37 @@ impl Store {
         Ok((change, None))
     }
 
-    /// The rows of the last two instants before a second, of each figure, oldest first.
-    async fn two_before(
+    /// The last row before a second and so many before that, of each figure, with whatever else is of the same second as the
+    /// first of them; oldest first. And whether every row is what was written: others are left out.
+    async fn last_before(
         &self,
         ids: &[String],
         before: i64,
-    ) -> Result<HashMap<String, Vec<Change>>, StoreError> {
+        more: usize,
+    ) -> Result<(HashMap<String, Vec<Change>>, bool), StoreError> {
         let (places, bound) = places(ids, 3);
-        let columns =
-            COLUMNS.replace("id, seq", "c.id, c.seq").replace("at, source, feed", "c.at, c.source, c.feed");
         let text = format!(
-            "SELECT {columns} FROM series s JOIN change c ON c.id = s.id AND c.at < $1 AND c.at >= coalesce(
-               (SELECT b.at FROM change b WHERE b.id = s.id AND b.at < $1 AND b.at < (
-                  SELECT e.at FROM change e WHERE e.id = s.id AND e.at < $1 ORDER BY e.at DESC LIMIT 1)
-                ORDER BY b.at DESC LIMIT 1), $2)
-             WHERE s.id IN ({places}) ORDER BY c.id, c.at, c.seq"
+            // SQLite joins in this order where it says so; the other way round it goes by every change there ever was.
+            "SELECT {} FROM (SELECT id AS own FROM series WHERE id IN ({places})) s CROSS JOIN change
+             WHERE id = s.own AND at < $1 AND at >= coalesce(
+               (SELECT b.at FROM change b WHERE b.id = s.own AND b.at < $1 ORDER BY b.at DESC LIMIT 1 OFFSET {more}), $2)
+             ORDER BY id, at, seq",
+            *COLUMNS
         );
         let mut values: Vec<Value> = vec![before.into(), i64::MIN.into()];
         values.extend(bound.map(Value::from));
-        let mut found: HashMap<String, Vec<Change>> = HashMap::new();
+        let (mut found, mut is_whole) = (HashMap::<String, Vec<Change>>::new(), true);
         for row in &self.reader().rows(&text, &values).await? {
-            if let Some(change) = read_change(row) {
-                found.entry(row.try_get("id")?).or_default().push(change);
+            let Some((id, change)) = read_change(row) else {
+                is_whole = false;
+                continue;
+            };
+            match found.get_mut(id) {
+                Some(changes) => changes.push(change),
+                None => drop(found.insert(id.to_owned(), vec![change])),
             }
         }
-        Ok(found)
+        Ok((found, is_whole))
     }
 
     /// Changes of several figures from a second on and before another, so many at most.
@@ -302,28 +343,40 @@ impl Store {
     ) -> Result<Pages, StoreError> {
         let mut pages = Pages::default();
         let (places, bound) = places(ids, 3);
+        // One row a figure: each row is handed over by a thread of its own, which takes longer than to read it.
         let text = format!(
-            "SELECT {COLUMNS} FROM change WHERE id IN ({places}) AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}",
+            "SELECT id, count(*), string_agg(concat_ws('{SEPARATOR}', CAST(seq AS TEXT), coalesce(CAST(sum AS TEXT), ''), plain),
+               '{BETWEEN}' ORDER BY at, seq)
+             FROM (SELECT id, at, seq, sum, {} FROM change
+                   WHERE id IN ({places}) AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}) c
+             GROUP BY id ORDER BY id",
+            CHANGE.plain(),
             most + 1
         );
         let mut values: Vec<Value> = vec![from.into(), until.into()];
         values.extend(bound.map(Value::from));
-        let rows = self.reader().rows(&text, &values).await?;
-        let mut damaged = 0_usize;
-        let mut own: (String, Vec<Change>) = Default::default();
-        for row in &rows {
-            let id: String = row.try_get("id")?;
-            if id != own.0 {
-                let (id, changes) = std::mem::replace(&mut own, (id, Vec::new()));
-                pages.changes.insert(id, changes);
+        let (mut read, mut damaged, mut last) = (0, 0, None);
+        let each = |row: Row| {
+            let (id, count): (String, i64) = (row.nth(0)?, row.nth(1)?);
+            let count = usize::try_from(count).unwrap_or_default();
+            read += count;
+            last = Some(id.clone());
+            let Ok(parts) = row.text(2) else {
+                pages.unread.push(id);
+                return Ok(());
+            };
+            let mut changes = Vec::with_capacity(count);
+            for part in parts.split(BETWEEN) {
+                match read_part(part) {
+                    Some(change) => changes.push(change),
+                    None => damaged += 1,
+                }
             }
-            match read_change(row) {
-                Some(change) => own.1.push(change),
-                None => damaged += 1,
-            }
-        }
-        pages.cut_at = (rows.len() > most).then(|| own.0.clone());
-        pages.changes.insert(own.0, own.1);
+            pages.changes.insert(id, changes);
+            Ok(())
+        };
+        self.reader().each(&text, &values, each).await?;
+        pages.cut_at = last.filter(|_| read > most);
         tell_damage(damaged);
         Ok(pages)
     }
@@ -346,8 +399,9 @@ impl Store {
     /// [`StoreError::Database`]
     pub async fn page(&self, id: &str, behind: Mark, until: Timestamp) -> Result<Page, StoreError> {
         let text = format!(
-            "SELECT {COLUMNS} FROM change
-             WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}"
+            "SELECT {}, at FROM change
+             WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}",
+            *COLUMNS
         );
         let values = [id.into(), behind.at.into(), behind.seq.into(), until.as_second().into()];
         let rows = self.reader().rows(&text, &values).await?;
@@ -355,7 +409,7 @@ impl Store {
         let mut page = Page::default();
         for row in &rows {
             match read_change(row) {
-                Some(change) => page.changes.push(change),
+                Some((_, change)) => page.changes.push(change),
                 None => page.damaged += 1,
             }
         }

@@ -136,13 +136,20 @@ pub fn check_url(url: &str) -> Result<(), String> {
     // sqlx leaves out what it does not know, such as a misspelt demand for TLS.
     for (name, _) in of.query_pairs() {
         if !PARAMETERS.contains(&name.as_ref()) {
+            // A password with a question mark in it may have been taken for one.
+            let plain = name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let name = if plain { format!(" {name}") } else { String::new() };
             return Err(format!(
-                "unknown parameter {name} of the address, known are {}",
+                "unknown parameter{name} of the address, known are {}",
                 PARAMETERS.join(", ")
             ));
         }
     }
-    options(url).map(drop).map_err(|error| error.to_string())
+    // What is wrong in it may be a password that went astray: it is not repeated.
+    options(url).map(drop).map_err(|_| {
+        "it is not understood; sslmode is disable, allow, prefer, require, verify-ca or verify-full"
+            .to_owned()
+    })
 }
 
 /// A store's URL as it may be shown.

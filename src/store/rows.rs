@@ -7,6 +7,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Kept, sql::Row};
 
+/// Between cells: the unit separator of ASCII, which none of them has in it.
+pub(super) const SEPARATOR: char = '\u{1f}';
+
 /// A table whose rows have sums, and the cells that count, in order.
 pub(super) struct Summed {
     pub(super) table: &'static str,
@@ -32,7 +35,7 @@ pub(super) const LIVE: [Summed; 3] = [QUOTE, SOURCE, DOCUMENT];
 impl Summed {
     /// For a `SELECT`: the cells as they were summed.
     pub(super) fn plain(&self) -> String {
-        format!("concat_ws('\u{1f}', {}) AS plain", self.cells)
+        format!("concat_ws('{SEPARATOR}', {}) AS plain", self.cells)
     }
 
     /// How many rows are not what was written.
@@ -52,7 +55,7 @@ impl Summed {
 pub(super) fn is_whole(row: &Row) -> Result<bool, sqlx::Error> {
     let sum: Option<i64> = row.try_get("sum")?;
     match row.try_get::<String>("plain") {
-        Ok(plain) => Ok(sum.is_none_or(|sum| sum == hash(plain.as_bytes()))),
+        Ok(plain) => Ok(sum.is_none_or(|sum| sum == hash(&plain))),
         // No text any more.
         Err(sqlx::Error::ColumnDecode { .. }) => Ok(sum.is_none()),
         Err(error) => Err(error),
@@ -61,11 +64,12 @@ pub(super) fn is_whole(row: &Row) -> Result<bool, sqlx::Error> {
 
 /// The sum of cells, in the order of their [`Summed`].
 pub(super) fn sum(cells: &[&str]) -> i64 {
-    hash(cells.join("\u{1f}").as_bytes())
+    hash(&cells.join(SEPARATOR.encode_utf8(&mut [0; 4])))
 }
 
-fn hash(bytes: &[u8]) -> i64 {
-    xxh3_64(bytes).cast_signed()
+/// The sum of cells that are put together already.
+pub(super) fn hash(plain: &str) -> i64 {
+    xxh3_64(plain.as_bytes()).cast_signed()
 }
 
 pub(super) fn kept(row: &Row) -> Result<Kept, String> {

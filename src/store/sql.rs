@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::TryStreamExt as _;
 use sqlx::{
     AssertSqlSafe, Decode, PgPool, Postgres, Row as _, Sqlite, SqlitePool, Transaction, Type,
     pool::PoolConnection, postgres::PgRow, sqlite::SqliteRow,
@@ -104,12 +105,25 @@ impl Row {
         }
     }
 
+    /// The cell of this place.
+    pub(super) fn nth<T: Cell>(&self, place: usize) -> Result<T, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(place),
+            Self::Postgres(row) => row.try_get(place),
+        }
+    }
+
+    /// The text of this place, where it lies.
+    pub(super) fn text(&self, place: usize) -> Result<&str, sqlx::Error> {
+        match self {
+            Self::Sqlite(row) => row.try_get(place),
+            Self::Postgres(row) => row.try_get(place),
+        }
+    }
+
     /// The first cell.
     pub(super) fn first<T: Cell>(&self) -> Result<T, sqlx::Error> {
-        match self {
-            Self::Sqlite(row) => row.try_get(0),
-            Self::Postgres(row) => row.try_get(0),
-        }
+        self.nth(0)
     }
 }
 
@@ -182,17 +196,38 @@ impl Tx<'_> {
 
     /// The rows that a statement gives.
     pub(super) async fn rows(&mut self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+        let mut rows = Vec::new();
+        Box::pin(self.each(text, values, |row| {
+            rows.push(row);
+            Ok(())
+        }))
+        .await?;
+        Ok(rows)
+    }
+
+    async fn each(
+        &mut self,
+        text: &str,
+        values: &[Value],
+        mut take: impl FnMut(Row) -> Result<(), sqlx::Error> + Send,
+    ) -> Result<(), sqlx::Error> {
         let query = AssertSqlSafe(text.to_owned());
         match self {
             Self::Sqlite(transaction) => {
-                let rows = Box::pin(bound!(sqlx::query(query), values).fetch_all(&mut **transaction)).await?;
-                Ok(rows.into_iter().map(Row::Sqlite).collect())
+                let mut rows = bound!(sqlx::query(query), values).fetch(&mut **transaction);
+                while let Some(row) = rows.try_next().await? {
+                    take(Row::Sqlite(row))?;
+                }
+                Ok(())
             }
             Self::Postgres(transaction) => {
                 in_time(async {
                     let query = bound!(sqlx::query(query), values).persistent(false);
-                    let rows = query.fetch_all(&mut *transaction.connection).await?;
-                    Ok(rows.into_iter().map(Row::Postgres).collect())
+                    let mut rows = query.fetch(&mut *transaction.connection);
+                    while let Some(row) = rows.try_next().await? {
+                        take(Row::Postgres(row))?;
+                    }
+                    Ok(())
                 })
                 .await
             }
@@ -247,19 +282,41 @@ impl Base {
 
     /// The rows of one question.
     pub(super) async fn rows(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
-        Box::pin(self.rows_of(text, values)).await
+        let mut rows = Vec::new();
+        self.each(text, values, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
     }
 
-    async fn rows_of(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, sqlx::Error> {
+    /// Each row of one question as it comes: it is read here while the next one is fetched.
+    pub(super) async fn each(
+        &self,
+        text: &str,
+        values: &[Value],
+        take: impl FnMut(Row) -> Result<(), sqlx::Error> + Send,
+    ) -> Result<(), sqlx::Error> {
+        Box::pin(self.each_of(text, values, take)).await
+    }
+
+    async fn each_of(
+        &self,
+        text: &str,
+        values: &[Value],
+        mut take: impl FnMut(Row) -> Result<(), sqlx::Error> + Send,
+    ) -> Result<(), sqlx::Error> {
         if let Self::Sqlite(pool) = self {
-            let query = AssertSqlSafe(text.to_owned());
-            let rows = Box::pin(bound!(sqlx::query(query), values).fetch_all(pool)).await?;
-            return Ok(rows.into_iter().map(Row::Sqlite).collect());
+            let mut rows = bound!(sqlx::query(AssertSqlSafe(text.to_owned())), values).fetch(pool);
+            while let Some(row) = rows.try_next().await? {
+                take(Row::Sqlite(row))?;
+            }
+            return Ok(());
         }
         let mut transaction = self.read().await?;
-        let rows = transaction.rows(text, values).await?;
-        transaction.commit().await?;
-        Ok(rows)
+        transaction.each(text, values, take).await?;
+        transaction.commit().await
     }
 
     /// The first row of one question.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::bank::closed_port;
+use crate::{bank::closed_port, postgres::PASSWORD};
 
 fn banggia(folder: &Path) -> Command {
     let mut command = crate::service::banggia();
@@ -29,6 +29,41 @@ fn outcome(output: Output) -> (i32, String, String) {
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     )
+}
+
+#[test]
+fn what_is_no_address_of_a_store_is_refused_without_repeating_it() {
+    let folder = crate::canary::tempdir().unwrap();
+    std::fs::write(folder.path().join("banggia.toml"), "").unwrap();
+    let allowed = "postgres://<user>:<password>@<host>:<port>/<database>";
+    for (url, why) in [
+        (format!("mysql://u:{PASSWORD}@h/db"), "\"mysql:…\" is not a store; allowed are sqlite:<path> and "),
+        (PASSWORD.to_owned(), "this is not a store; allowed are sqlite:<path> and "),
+        (format!("{PASSWORD}:x"), "this is not a store; "),
+        ("sqlite:".to_owned(), "\"sqlite:…\" is not a store; "),
+        (format!("postgres://u:{PASSWORD}@h"), "host, user and database have to be named; allowed is "),
+        (format!("postgres://u:12?{PASSWORD}@h/db"), "host, user and database have to be named; "),
+        (format!("postgres://u:{PASSWORD}@h:port/db"), "the address cannot be read: invalid port number; "),
+        (
+            format!("postgres://u:1@2/3?{PASSWORD}@h/db"),
+            "unknown parameter of the address, known are sslmode",
+        ),
+        (format!("postgres://u:{PASSWORD}@h/db?ssl=on"), "unknown parameter ssl of the address, known are "),
+        (
+            format!("postgres://u:{PASSWORD}@h/db?sslmode={PASSWORD}"),
+            "it is not understood; sslmode is disable, ",
+        ),
+    ] {
+        let mut command = banggia(folder.path());
+        command.args(["check", "--config", "banggia.toml"]).env("BANGGIA_STORE__URL", &url);
+        let (code, out, err) = outcome(command.output().unwrap());
+        assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{url}: {err}");
+        assert!(
+            err.contains("BANGGIA_STORE__URL") && err.contains(why) && err.contains(allowed),
+            "{url}: {err}"
+        );
+        assert!(!err.contains(PASSWORD), "{url}: {err}");
+    }
 }
 
 #[test]

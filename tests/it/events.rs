@@ -16,7 +16,7 @@ use crate::{
     canary::{search, tempdir},
     holds::scaled,
     house::{client, find},
-    service::{Service, write_config},
+    service::{Service, until, write_config},
     world::{Simulation, at},
 };
 
@@ -319,15 +319,6 @@ async fn counted(house: &Simulation, series: &str) -> u64 {
 
 async fn streams(house: &Simulation) -> u64 {
     counted(house, "event_streams").await
-}
-
-/// Waits for a condition.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(std::time::Instant::now() < deadline, "waited a minute for: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

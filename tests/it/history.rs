@@ -516,6 +516,66 @@ async fn a_store_that_goes_away_is_told_before_the_first_byte_and_cuts_a_stream_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_not_what_was_written_are_left_out_and_nothing_else_is() {
+    use sqlx::Connection as _;
+    let folder = crate::canary::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("a.db").display());
+    let store = Store::open(&url, Nature::Live).await.unwrap();
+    let names = ["XAA", "XBB", "XCC", "XDD"];
+    for (nth, (when, sell)) in WEEK.iter().enumerate() {
+        let amount = |name: usize| sell + i64::try_from(1000 * nth + name).unwrap();
+        let quotes = names.iter().enumerate().map(|(at, name)| rate(name, None, amount(at)));
+        store.push(board("board", at(when), quotes.collect()));
+    }
+    store.flush().await;
+    let ids: Vec<String> = names.iter().map(|name| format!("{FEED}.{name}")).collect();
+    let read = async || {
+        let feed = providers::feeds().find(|(_, feed)| feed.id == FEED).unwrap();
+        let line = |id: &String| Line {
+            id: id.clone(),
+            institution: feed.0,
+            feed: feed.1,
+            quote: rate("XAA", None, 1),
+            is_quoted: true,
+        };
+        let range = Range { from: None, until: i64::MAX };
+        let manner = Manner { group: None, unit: WeightUnit::Luong };
+        let mut walk = Walk::new(ids.iter().map(line).collect(), range, manner, (0, None));
+        let mut counts = Vec::new();
+        while walk.read(&store).await.unwrap() {
+            while let Some(step) = walk.pop() {
+                match step {
+                    Step::Series(_) => counts.push(0),
+                    Step::Point(_) => *counts.last_mut().unwrap() += 1,
+                }
+            }
+        }
+        counts
+    };
+    assert_eq!(read().await, [6; 4]);
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let of = |name: &str, n: u32| {
+        format!(
+            "WHERE seq = (SELECT seq FROM change WHERE id = '{FEED}.{name}' ORDER BY at LIMIT 1 OFFSET {n})"
+        )
+    };
+    for (deed, wanted) in [
+        (format!("UPDATE change SET figures = replace(figures, '1', '2') {}", of("XAA", 1)), [5, 6, 6, 6]),
+        // What stands between cells and between rows when they are read together.
+        (format!("UPDATE change SET source = char(31) || char(30) || source {}", of("XBB", 0)), [5, 5, 6, 6]),
+        // No text any more.
+        (format!("UPDATE change SET figures = CAST(X'ff41' AS TEXT) {}", of("XCC", 3)), [5, 5, 5, 6]),
+        (format!("UPDATE change SET as_of = as_of || ' ' {}", of("XDD", 5)), [5, 5, 5, 5]),
+        (format!("UPDATE change SET sum = sum + 1 WHERE id = '{FEED}.XBB'"), [5, 0, 5, 5]),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(deed.clone())).execute(&mut connection).await.unwrap();
+        assert_eq!(read().await, wanted, "{deed}");
+    }
+    connection.close().await.unwrap();
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_history_is_counted_but_a_304_never() {
     let house =
         House::with(|_| {}, |text| text.replacen("[server]\n", "[server]\nrate_limit = 3\n", 1)).await;

@@ -693,7 +693,10 @@ async fn p04_damaged_stores_start_and_never_serve_what_was_not_published() {
             held: None,
         });
         app.store().flush().await;
-        assert_eq!((app.store().errors(), app.store().waiting()), (0, 0), "round {round}, {what}");
+        // Damage in what only a writer reads is found by the first one.
+        let found_later = recovery.is_none() && app.store().recovered().is_some();
+        let trouble = (app.store().errors(), app.store().waiting());
+        assert_eq!(trouble, (u64::from(found_later), 0), "round {round}, {what}");
         let version = board["version"].as_i64().unwrap();
         app.stop().await;
         let store = Store::open_or_recover(&url(&file), Nature::Live, OnCorrupt::SetAside).await.unwrap();
@@ -704,6 +707,7 @@ async fn p04_damaged_stores_start_and_never_serve_what_was_not_published() {
         let end = match recovery {
             Some(recovery) if recovery.from.is_some() => "from the backup",
             Some(_) => "empty",
+            None if found_later => "replaced by the first write",
             None => "as it was",
         };
         *ends.entry(format!("{what} -> {end}")).or_default() += 1;

@@ -8,6 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use banggia::{
+    app::{App, Mode},
+    config::Overrides,
+    refresh::Order,
+};
 use serde_json::Value;
 
 use crate::{
@@ -18,7 +23,7 @@ use crate::{
     load::{Load, Plan},
     persistence::{Dice, bar, gold, seed},
     postgres::{Bouncer, Kind, PASSWORD, Postgres},
-    service::{TOKEN, missing, number, refused, write_config},
+    service::{TOKEN, missing, number, refused, until, write_config},
 };
 
 /// What else readers ask for, without looking closely.
@@ -504,6 +509,34 @@ async fn p15_a_leader_that_slept_through_its_lease_writes_nothing_more_and_follo
         assert!(!fleet.book.lock().unwrap().shown.contains(&late), "nor shown");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_who_cannot_say_that_its_lease_lasts_asks_no_source_until_it_has_looked() {
+    let Some(server) = Postgres::start() else { return };
+    let bank = rising().await;
+    let address = path("tpbank.gold", "chart");
+    // A long lease is looked at rarely: what this test does to it stays for a while.
+    let text = config(&bank, RARELY, "60s", "");
+    let environment = [
+        ("BANGGIA_STORE__URL".to_owned(), server.url(&server.database())),
+        ("BANGGIA_SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("BANGGIA_SERVER__OPS_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+        ("BANGGIA_STORE__LOCAL_COPY".to_owned(), String::new()),
+    ];
+    let file = std::path::Path::new("test.toml");
+    let config = banggia::config::assemble(Some((file, &text)), &environment, &Overrides::default()).unwrap();
+    let app = App::start(config, Mode::Live).await.unwrap();
+    until("it leads and has asked", async || app.store().may_ask() && bank.hits(&address).len() == 1).await;
+    // As after a sleep that may have been longer than the lease.
+    app.store().ask_until(Some(tokio::time::Instant::now()));
+    assert!(!app.store().may_ask());
+    // The worker takes the order, looks at the lease and puts it off; the next one finds a lease that lasts.
+    assert_eq!(app.control().order("tpbank.gold", Order::Ask).await, None, "put off");
+    assert_eq!(bank.hits(&address).len(), 1, "nobody was asked");
+    app.store().ask_until(Some(tokio::time::Instant::now() + Duration::from_mins(1)));
+    until("what was put off is done", async || bank.hits(&address).len() == 2).await;
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,6 +209,15 @@ impl Drop for Service {
     }
 }
 
+/// Waits for a condition.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !condition().await {
+        assert!(Instant::now() < deadline, "waited a minute for: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Whether a program is installed.
 pub fn installed(program: &str) -> bool {
     std::env::var_os("PATH")

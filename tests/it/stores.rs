@@ -13,7 +13,7 @@ use providers::{AsOf, Quote, Reason};
 use crate::{
     persistence::{Dice, seed},
     postgres::{Bouncer, PASSWORD, Postgres},
-    service::number,
+    service::{banggia, number, write_config},
 };
 
 const FEEDS: [(&str, &str); 3] =
@@ -244,6 +244,55 @@ async fn what_is_written_to_a_file_and_to_a_server_is_read_from_both_alike() {
     assert!(difference.is_none(), "a file and a server differ, seed {seed}:\n{}", difference.unwrap());
     assert!(texts[0].lines().count() > 1000, "{}", texts[0].lines().count());
     println!("{} lines read from each", texts[0].lines().count());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_file_keeps_goes_over_to_a_server_whole_and_only_to_one_that_nobody_uses() {
+    let Some(server) = Postgres::start() else { return };
+    let (seed, deeds) = (seed(), number("BANGGIA_DEEDS", 150));
+    println!("{deeds} deeds, seed {seed}");
+    let folder = crate::canary::tempdir().unwrap();
+    let file = format!("sqlite:{}", folder.path().join("banggia.db").display());
+    let name = server.database();
+    let url = server.url(&name);
+    let from = Store::open(&file, Nature::Live).await.unwrap();
+    play(&from, &file, seed, deeds).await;
+    let config = write_config(folder.path(), "banggia.toml", "");
+    let transfer = |from: &str| {
+        let mut command = banggia();
+        command.args(["transfer", "--from", from, "--config"]).arg(&config).env("BANGGIA_STORE__URL", &url);
+        let done = command.output().unwrap();
+        let said = [done.stdout, done.stderr].map(|said| String::from_utf8(said).unwrap());
+        for said in &said {
+            crate::canary::said(said.as_bytes());
+            assert!(!said.contains(PASSWORD), "{said}");
+        }
+        (done.status.code(), said)
+    };
+    let (code, [out, err]) = transfer(&file);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    for table in ["change", "quote", "audit", "held", "backfill", "document"] {
+        let copied =
+            format!("{table}: {} rows copied", server.count(&name, &format!("SELECT count(*) FROM {table}")));
+        assert!(out.lines().any(|line| line == copied) && !copied.contains(": 0 "), "{copied}\n{out}");
+    }
+    let to = Store::open(&url, Nature::Live).await.unwrap();
+    let difference = difference(&told(&from, &file).await, &told(&to, &url).await);
+    assert!(difference.is_none(), "a file and its copy differ, seed {seed}:\n{}", difference.unwrap());
+    // A server that somebody uses keeps what it has, whatever the file says.
+    let used = told(&to, &url).await;
+    let (code, [out, err]) = transfer(&file);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(err.lines().count(), 1, "{err}");
+    assert!(err.contains(&StoreError::NotEmpty.to_string()), "{err}");
+    assert_eq!(told(&to, &url).await, used);
+    // Nor is there anything to copy from a file that is not there, and none is made.
+    let missing = folder.path().join("missing.db");
+    let (code, [_, err]) = transfer(&format!("sqlite:{}", missing.display()));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("missing.db does not exist") && !missing.exists(), "{err}");
+    from.close().await;
+    to.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

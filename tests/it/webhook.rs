@@ -24,7 +24,7 @@ use crate::{
     bank::{Bank, Hit, Reply},
     holds::scaled,
     house::{self, House, client, config_text, good_day, path},
-    service::{Service, banggia, installed, missing, write_config},
+    service::{Service, banggia, installed, missing, until, write_config},
     world::{Simulation, at, tape},
 };
 
@@ -54,15 +54,6 @@ async fn receiver() -> Bank {
     let bank = Bank::open().await;
     bank.script(HOOK, [Reply::status(204)]);
     bank
-}
-
-/// Waits for a condition.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !condition().await {
-        assert!(Instant::now() < deadline, "waited a minute for: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Waits until so many deliveries were tried; how many more come only a later event can tell.
