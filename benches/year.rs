@@ -314,6 +314,8 @@ fn start(folder: &Path, store: &str, address: SocketAddr) -> Child {
     let service = Command::new(env!("CARGO_BIN_EXE_banggia"))
         .args(["serve", "--config"])
         .arg(config)
+        // Over a server it keeps a copy of its board where it works.
+        .current_dir(folder)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
