@@ -43,6 +43,12 @@ sub vcl_recv {
     unset req.http.Forwarded;
     unset req.http.X-Real-IP;
 
+    # A stream is each reader's own: bytes are passed on as they come. The board says something every 20 seconds, and Varnish
+    # gives up after 60 (pipe_timeout).
+    if (req.method == "GET" && req.url ~ "^/v1/events([?]|$)") {
+        return (pipe);
+    }
+
     # Three kinds of readers are kept, not one for each spelling of the header.
     if (req.http.Accept-Encoding ~ "(?i)(^|,)\s*br\s*(;\s*q\s*=\s*(1|0\.0*[1-9])[^,]*)?(,|$)") {
         set req.http.Accept-Encoding = "br";
@@ -57,6 +63,11 @@ sub vcl_recv {
     if (req.restarts == 0 && std.healthy(req.backend_hint)) {
         set req.grace = 300s;
     }
+}
+
+sub vcl_pipe {
+    # Whatever the reader sends behind the request is not looked at: it must not be a request.
+    set bereq.http.Connection = "close";
 }
 
 sub vcl_hash {
