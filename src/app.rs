@@ -2,7 +2,7 @@
 //! first fetches. Stop: no new connections → drain → workers → board → store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use providers::{Feed, Institution};
+use providers::{Feed, Institution, Quote};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use xxhash_rust::xxh3::xxh3_64;
@@ -574,6 +574,7 @@ pub async fn load_state(
         feed,
         rules: tuning.rules.clone(),
         paused: false,
+        shown: load_shown(feed, &sources, store).await?,
         sources,
         next_refresh_at: None,
         failure,
@@ -612,6 +613,18 @@ pub fn tuning(config: &Config, feed: &'static Feed, recorded: bool) -> Option<Tu
         offset: offset(feed.id, settings, recorded),
         standings: feed.sources.iter().filter_map(standing).collect(),
     })
+}
+
+/// What the history of each quote ends with.
+async fn load_shown(
+    feed: &Feed,
+    sources: &[SourceState],
+    store: &Store,
+) -> Result<BTreeMap<String, Quote>, StoreError> {
+    let quotes = sources.iter().flat_map(|source| source.kept.values()).map(|kept| kept.quote.id(feed.id));
+    let ids: Vec<String> = quotes.collect::<BTreeSet<_>>().into_iter().collect();
+    let last = store.in_force(&ids, i64::MAX).await?.into_values();
+    Ok(last.map(|(change, _)| (change.quote.key(), change.quote)).collect())
 }
 
 /// The course of each price that is drawn, from the changes that the store kept.

@@ -237,6 +237,8 @@ pub struct FeedState {
     pub paused: bool,
     /// In order of trust.
     pub sources: Vec<SourceState>,
+    /// What the history of each quote ends with, by key.
+    pub shown: BTreeMap<String, Quote>,
     /// The next run, its offset included.
     pub next_refresh_at: Option<Timestamp>,
     /// Why the last run brought nothing; `None` after a good one.
@@ -1031,6 +1033,7 @@ mod tests {
             feed,
             rules,
             paused: false,
+            shown: BTreeMap::new(),
             sources,
             next_refresh_at: None,
             failure: None,

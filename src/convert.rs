@@ -508,6 +508,7 @@ mod tests {
             feed,
             paused: false,
             rules,
+            shown: std::collections::BTreeMap::new(),
             sources,
             next_refresh_at: None,
             failure: None,

@@ -26,6 +26,7 @@ pub fn board(present: &Snapshot, stands: &[Stand], at: Timestamp) -> Snapshot {
             feed: state.feed,
             rules: state.rules.clone(),
             paused: false,
+            shown: BTreeMap::new(),
             sources: state.sources.iter().map(|source| source_at(source, &own(source))).collect(),
             next_refresh_at: state.rules.schedule.after(at),
             failure: None,

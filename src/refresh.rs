@@ -910,7 +910,7 @@ impl Worker {
     /// Takes an accepted answer over and keeps it.
     async fn settle(&mut self, at: usize, gave: Gave) -> (&'static str, usize) {
         let now = self.shop.clock.now();
-        let before = self.replaced_by(at, now);
+        let (before, hidden) = self.replaced_by(at, now);
         let Some(state) = self.state.sources.get_mut(at) else { return ("ok", 0) };
         let memory = self.memory.entry(state.source.id).or_default();
         memory.failures = 0;
@@ -939,13 +939,15 @@ impl Worker {
                 (if waits { "held" } else { "ok" }, kept)
             }
         };
-        let remarks = remarks(&old, &state.kept, &had, &kept, &dropped, now);
         for (kept, _) in kept.iter().filter(|(_, changed)| *changed) {
             state.extend_trend(&kept.quote, kept.changed_at);
         }
         let changed = kept.iter().filter(|(_, changed)| *changed).count();
         let attempt = Attempt { at: now, outcome: outcome.to_owned(), reason: None };
         state.last = Some(attempt.clone());
+        let (written, shown) = told(&mut self.state.shown, kept.clone(), &hidden);
+        let mut remarks = remarks(&old, &state.kept, &had, &written, &dropped, now);
+        remarks.extend(shown);
         let source = SourceKeys {
             id: state.source.id,
             keys: state.last_keys.clone(),
@@ -956,7 +958,7 @@ impl Worker {
         for (kept, changed) in &kept {
             self.drop_anchor(&[kept.quote.key()], *changed);
         }
-        self.keep(attempt, kept, source, remarks).await;
+        self.keep(attempt, written, source, remarks).await;
         (outcome, changed)
     }
 
@@ -966,7 +968,7 @@ impl Worker {
         let Some(at) = self.state.sources.iter().position(|source| source.held.contains_key(key)) else {
             return RunEnd::Failed(vec!["not_held".to_owned()]);
         };
-        let before = self.replaced_by(at, now);
+        let (before, hidden) = self.replaced_by(at, now);
         let Some(state) = self.state.sources.get_mut(at) else {
             return RunEnd::Failed(vec!["not_held".to_owned()]);
         };
@@ -977,10 +979,13 @@ impl Worker {
             if let Some(held) = state.held.remove(key) {
                 let old = before.get(key).or_else(|| state.kept.get(key));
                 // It was read at its last poll, and is good since the operator says so.
-                kept.push(renew(old, &held.quote, held.as_of, now));
+                let accepted = vec![renew(old, &held.quote, held.as_of, now)];
+                let shown;
+                (kept, shown) = told(&mut self.state.shown, accepted, &hidden);
                 more = remarks(&state.kept, &state.kept, &had, &kept, &[], now);
                 // Nobody asked the source.
                 more.retain(|remark| !matches!(remark, Remark::Watched(_)));
+                more.extend(shown);
             }
             for (kept, _) in &kept {
                 state.sides.insert(key.to_owned(), kept.quote.clone());
@@ -1012,15 +1017,13 @@ impl Worker {
 
     /// What is served of this feed and would give way to the source at `at`: all but the fresh figures of sources
     /// before it.
-    fn replaced_by(&self, at: usize, now: Timestamp) -> HashMap<String, Kept> {
+    fn replaced_by(&self, at: usize, now: Timestamp) -> (HashMap<String, Kept>, BTreeSet<String>) {
         let rank = |source: &Source| self.state.sources.iter().position(|state| state.source.id == source.id);
-        Arc::new(self.state.clone())
-            .serve(now)
-            .quotes
-            .into_iter()
-            .filter(|served| served.status != Status::Fresh || rank(served.source) >= Some(at))
-            .map(|served| (served.kept.quote.key(), served.kept))
-            .collect()
+        let served = Arc::new(self.state.clone()).serve(now).quotes.into_iter();
+        let (before, hidden): (Vec<_>, Vec<_>) =
+            served.partition(|served| served.status != Status::Fresh || rank(served.source) >= Some(at));
+        let before = before.into_iter().map(|served| (served.kept.quote.key(), served.kept)).collect();
+        (before, hidden.into_iter().map(|served| served.kept.quote.key()).collect())
     }
 
     async fn fail(&mut self, at: usize, source: &'static Source, trouble: &Trouble, reason: &Reason) {
@@ -1171,6 +1174,31 @@ fn take_over(
             (kept, changed)
         })
         .collect()
+}
+
+/// Of what an answer changed, what is part of the history: not what a fresh word of a source before it hides, but what
+/// others hid until now. `shown` is what the history ends with.
+fn told(
+    shown: &mut BTreeMap<String, Quote>,
+    kept: Vec<(Kept, bool)>,
+    hidden: &BTreeSet<String>,
+) -> (Vec<(Kept, bool)>, Vec<Remark>) {
+    let mut later = Vec::new();
+    let told = kept.into_iter().map(|(kept, changed)| {
+        let key = kept.quote.key();
+        if hidden.contains(&key) {
+            return (kept, false);
+        }
+        let is_known = shown.get(&key).is_some_and(|shown| shown.same_figures(&kept.quote));
+        if !is_known {
+            if !changed {
+                later.push(Remark::Shown(Box::new(kept.clone())));
+            }
+            shown.insert(key, kept.quote.clone());
+        }
+        (kept, changed)
+    });
+    (told.collect(), later)
 }
 
 /// Quotes that an answer says in another way: for both regions at once instead of for each, or the other way

@@ -238,6 +238,7 @@ pub const MIGRATIONS: &[&str] = &[
     include_str!("store/0006.sql"),
     include_str!("store/0007.sql"),
     include_str!("store/0008.sql"),
+    include_str!("store/0009.sql"),
 ];
 /// How long another process that reads or writes the file is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -468,8 +469,8 @@ impl Store {
     ) -> Result<Vec<(Quote, Timestamp)>, StoreError> {
         let plain = CHANGE.plain();
         let text = format!(
-            "SELECT at, figures, sum, {plain} FROM change WHERE id = $1 AND source = $2 AND at >= coalesce(
-               (SELECT max(at) FROM change WHERE id = $1 AND source = $2 AND at <= $3), $3) ORDER BY at, seq"
+            "SELECT at, figures, sum, {plain} FROM change WHERE id = $1 AND source = $2 AND late < 2 AND at >= coalesce(
+               (SELECT max(at) FROM change WHERE id = $1 AND source = $2 AND late < 2 AND at <= $3), $3) ORDER BY at, seq"
         );
         let values = [id.into(), source.into(), since.as_second().into()];
         let rows = self.base().rows(&text, &values).await?;

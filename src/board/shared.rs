@@ -170,6 +170,7 @@ fn state(
         institution,
         feed,
         rules: tuning.rules.clone(),
+        shown: BTreeMap::new(),
         sources: feed.sources.iter().filter_map(source).collect(),
         paused: told.paused,
         next_refresh_at: told.next_refresh_at,

@@ -21,7 +21,7 @@ use crate::{
     clock::{Clock, day, later, rfc3339},
     filter::WrongParameter,
     past,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// The parameter.
@@ -126,6 +126,8 @@ pub(super) enum Unread {
     Slow,
     /// The store cannot be read.
     Failed,
+    /// What is older than this was dropped.
+    Dropped(Timestamp),
 }
 
 /// Boards of the past, at hand or read.
@@ -194,8 +196,14 @@ impl Moments {
             let reading = readings.fetch_add(1, Ordering::Relaxed) + 1;
             // Before the read: what comes to wait while it lasts is of later than it.
             let settled = later(at, SETTLED_AFTER) <= now && store.waiting() == 0;
-            match tokio::time::timeout(PATIENCE, store.stands(at)).await {
-                Ok(Ok(stands)) => {
+            let stands = async {
+                // Behind the read: what is dropped meanwhile may be missing in it.
+                let stands = store.stands(at).await?;
+                Ok::<_, StoreError>((stands, store.whole_since().await?))
+            };
+            match tokio::time::timeout(PATIENCE, stands).await {
+                Ok(Ok((_, Some(since)))) if at < since => Err(Unread::Dropped(since)),
+                Ok(Ok((stands, _))) => {
                     let snapshot = past::board(&present, &stands.figures, at);
                     let fillable = past::fillable(&present, &stands.watched, at);
                     Ok(Arc::new(Moment { snapshot, settled, fillable, read_at: now, reading }))

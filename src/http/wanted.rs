@@ -657,6 +657,14 @@ impl Site {
             Err(Unread::Busy) => return Err(unavailable("too many moments are being read at once", 1)),
             Err(Unread::Slow) => return Err(unavailable("the history takes too long to be read", 2)),
             Err(Unread::Failed) => return Err(unavailable("the history cannot be read at the moment", 5)),
+            Err(Unread::Dropped(since)) => {
+                let wrong = WrongParameter {
+                    parameter: moment::AT.to_owned(),
+                    value: rfc3339(at),
+                    allowed: vec![format!("{} or later: what is older was dropped", rfc3339(since))],
+                };
+                return Err(Problem::parameters(&parts.uri, vec![wrong]).into_response());
+            }
         };
         if let Recipe::Convert(conversion) = &recipe
             && let Err(refusal) = conversion.convert(&moment.snapshot.feeds)

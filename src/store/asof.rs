@@ -182,7 +182,7 @@ impl Store {
             .reader()
             .rows(
                 "SELECT id, source, feed, at, as_of, figures, sum FROM change
-             WHERE id = $1 AND source = $2 AND at <= $3 ORDER BY at DESC, seq DESC LIMIT $4",
+             WHERE id = $1 AND source = $2 AND late < 2 AND at <= $3 ORDER BY at DESC, seq DESC LIMIT $4",
                 &[(&newest.id).into(), (&newest.source).into(), newest.at.into(), NEIGHBOURS.into()],
             )
             .await?;
@@ -218,7 +218,7 @@ impl Store {
             .reader()
             .rows(
                 "SELECT id, source, feed, at, as_of, figures, sum FROM change
-             WHERE id = $1 AND source = $2 AND at <= $3 ORDER BY at DESC, seq DESC LIMIT $4",
+             WHERE id = $1 AND source = $2 AND late < 2 AND at <= $3 ORDER BY at DESC, seq DESC LIMIT $4",
                 &[id.into(), source.into(), until.into(), most.into()],
             )
             .await?;

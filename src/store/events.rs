@@ -70,7 +70,7 @@ impl Store {
         let last: i64 = row.first()?;
         let text = "DELETE FROM event WHERE at < $1 AND seq < $2";
         let values = vec![now.as_second().saturating_sub(AGE).into(), last.into()];
-        together(&self.base(), &[(text, values)]).await?;
+        together(&self.base(), self.epoch(), &[(text, values)]).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Every change that was kept: which figures there are, what was in force at an instant, and what changed after it, page
+//! Every change that was shown: which figures there are, what was in force at an instant, and what changed after it, page
 //! by page, so that neither memory nor a reader that pauses depends on how many years there are. Reads only.
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -192,7 +192,7 @@ impl Store {
             }
             _ => {}
         }
-        let rows = self.base().rows("SELECT DISTINCT id, feed FROM change", &[]).await?;
+        let rows = self.base().rows("SELECT DISTINCT id, feed FROM change WHERE shown = 1", &[]).await?;
         let series = rows.iter().map(|row| Ok(Series { id: row.try_get("id")?, feed: row.try_get("feed")? }));
         Ok(series.collect::<Result<_, sqlx::Error>>()?)
     }
@@ -275,7 +275,7 @@ impl Store {
         let mut most = RUN_FROM;
         while most <= RUN_TO {
             let text = format!(
-                "SELECT {} FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}",
+                "SELECT {} FROM change WHERE id = $1 AND shown = 1 AND (at, seq) < ($2, $3) ORDER BY at DESC, seq DESC LIMIT {most}",
                 *COLUMNS
             );
             let rows = self
@@ -309,8 +309,8 @@ impl Store {
         let text = format!(
             // SQLite joins in this order where it says so; the other way round it goes by every change there ever was.
             "SELECT {} FROM (SELECT id AS own FROM series WHERE id IN ({places})) s CROSS JOIN change
-             WHERE id = s.own AND at < $1 AND at >= coalesce(
-               (SELECT b.at FROM change b WHERE b.id = s.own AND b.at < $1 ORDER BY b.at DESC LIMIT 1 OFFSET {more}), $2)
+             WHERE id = s.own AND shown = 1 AND at < $1 AND at >= coalesce(
+               (SELECT b.at FROM change b WHERE b.id = s.own AND b.shown = 1 AND b.at < $1 ORDER BY b.at DESC LIMIT 1 OFFSET {more}), $2)
              ORDER BY id, at, seq",
             *COLUMNS
         );
@@ -348,7 +348,7 @@ impl Store {
             "SELECT id, count(*), string_agg(concat_ws('{SEPARATOR}', CAST(seq AS TEXT), coalesce(CAST(sum AS TEXT), ''), plain),
                '{BETWEEN}' ORDER BY at, seq)
              FROM (SELECT id, at, seq, sum, {} FROM change
-                   WHERE id IN ({places}) AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}) c
+                   WHERE id IN ({places}) AND shown = 1 AND at >= $1 AND at < $2 ORDER BY id, at, seq LIMIT {}) c
              GROUP BY id ORDER BY id",
             CHANGE.plain(),
             most + 1
@@ -386,7 +386,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]
     pub async fn mark_before(&self, id: &str, from: Timestamp) -> Result<Mark, StoreError> {
-        let text = "SELECT at, seq FROM change WHERE id = $1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1";
+        let text = "SELECT at, seq FROM change WHERE id = $1 AND shown = 1 AND at < $2 ORDER BY at DESC, seq DESC LIMIT 1";
         let found = self.reader().row(text, &[id.into(), from.as_second().into()]).await?;
         let Some(row) = found else { return Ok(Mark::BEGINNING) };
         // One before it: a page begins behind its mark.
@@ -400,7 +400,7 @@ impl Store {
     pub async fn page(&self, id: &str, behind: Mark, until: Timestamp) -> Result<Page, StoreError> {
         let text = format!(
             "SELECT {}, at FROM change
-             WHERE id = $1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}",
+             WHERE id = $1 AND shown = 1 AND (at, seq) > ($2, $3) AND at < $4 ORDER BY at, seq LIMIT {PAGE}",
             *COLUMNS
         );
         let values = [id.into(), behind.at.into(), behind.seq.into(), until.as_second().into()];

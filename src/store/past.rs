@@ -17,13 +17,11 @@ use sqlx::{
 
 use super::{
     MIGRATIONS, Nature, PATIENCE, Store, StoreError, beside,
-    history::keep_series,
     inspect::unusable,
     is_shared, options,
-    rows::{json, second, sum},
+    rows::{json, second},
     sql::{Base, Tx, Value, begin_on},
-    stood::keep_name,
-    write::KEEP_LATE_CHANGE,
+    write::{Sort, keep_change},
 };
 
 /// What came of a day.
@@ -294,12 +292,7 @@ async fn keep_figure(
         }
     }
     let as_of = json(&as_of);
-    let sum = sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]);
-    let values =
-        [(&id).into(), source.into(), feed.into(), at.into(), as_of.into(), figures.into(), sum.into()];
-    transaction.execute(KEEP_LATE_CHANGE, &values).await?;
-    keep_name(transaction, &id, source, feed).await?;
-    keep_series(transaction, &id, feed).await?;
+    keep_change(transaction, (&id, source, feed), at, (&as_of, &figures), Sort::Late).await?;
     Ok(true)
 }
 

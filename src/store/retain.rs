@@ -1,12 +1,18 @@
 //! What is dropped of old changes, where the operator wishes it: nothing by default. Small transactions, between which
 //! whoever writes has its turn. What is kept was really published, and what was in force at the edge stays.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use providers::{Quote, WeightUnit};
 
-use super::{Change, Mark, Store, StoreError, is_change, sql::Row, write::together};
+use super::{
+    Change, Mark, Store, StoreError, is_change,
+    rows::second,
+    sql::{Row, Value},
+    stood::DAY,
+    write::together,
+};
 use crate::{
     clock::Clock,
     history::{Group, sides},
@@ -16,6 +22,8 @@ use crate::{
 const TOGETHER: usize = 200;
 /// Where it is kept how far days were thinned out.
 const THINNED: &str = "thinned_until";
+/// Where it is kept from when on nothing was dropped.
+const WHOLE: &str = "whole_since";
 /// How often the wishes are looked at, and after the start for the first time.
 const LOOK: Duration = Duration::from_mins(1);
 /// How often they are carried out.
@@ -85,14 +93,19 @@ impl Store {
         let edge =
             |age: Duration| now.as_second().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let mut dropped = Dropped::default();
+        let days = wishes.thin_after.map(|after| Group::Day.begin(edge(after)));
+        if let Some(first) = wishes.keep.map(edge).max(days) {
+            // Before anything is dropped: a moment that is no longer whole is never told as if it were.
+            self.keep_whole_since(first).await?;
+        }
         if let Some(keep) = wishes.keep {
             for id in &ids {
                 dropped.old += self.drop_old(id, edge(keep)).await?;
             }
+            self.forget_watching(edge(keep)).await?;
         }
-        if let Some(after) = wishes.thin_after {
-            // Whole days only.
-            let until = Group::Day.begin(edge(after));
+        // Whole days only.
+        if let Some(until) = days {
             let from = self.thinned_until().await?;
             for id in &ids {
                 dropped.thinned += self.thin(id, from, until).await?;
@@ -104,16 +117,51 @@ impl Store {
         Ok(dropped)
     }
 
-    /// All before the change that was in force at a second.
+    /// All before the change that was in force at a second, but of each source its last two words before that: by these
+    /// moments since then are told.
     async fn drop_old(&self, id: &str, edge: i64) -> Result<usize, StoreError> {
         let in_force = self.in_force(&[id.to_owned()], edge.saturating_add(1)).await?;
         let Some((standing, _)) = in_force.into_values().next() else { return Ok(0) };
+        let sources = self.reader().rows("SELECT source FROM figure WHERE id = $1", &[id.into()]).await?;
+        let mut dropped = 0;
+        for source in sources.iter().map(Row::first::<String>) {
+            let source = source?;
+            for late in 0..=2 {
+                dropped += self.drop_words(id, (&source, late), standing.mark, edge).await?;
+            }
+            let of = |table: &str| {
+                format!(
+                    "DELETE FROM {table} WHERE id = $1 AND source = $2 AND at <
+                     (SELECT max(x.at) FROM {table} x WHERE x.id = $1 AND x.source = $2 AND x.at <= $3)"
+                )
+            };
+            let values: Vec<Value> = vec![id.into(), (&source).into(), edge.into()];
+            let (stood, dated) = (of("stood"), of("dated"));
+            let statements = [(stood.as_str(), values.clone()), (dated.as_str(), values)];
+            together(&self.base(), self.epoch(), &statements).await?;
+        }
+        Ok(dropped)
+    }
+
+    /// What a source said of a figure before a place and before its last two words up to a second.
+    async fn drop_words(
+        &self,
+        id: &str,
+        (source, late): (&str, i64),
+        before: Mark,
+        edge: i64,
+    ) -> Result<usize, StoreError> {
+        let text = format!(
+            "SELECT seq FROM change WHERE id = $1 AND source = $2 AND late = $3 AND (at, seq) < ($4, $5) AND at <
+               (SELECT x.at FROM change x WHERE x.id = $1 AND x.source = $2 AND x.late = $3 AND x.at <= $6
+                ORDER BY x.at DESC LIMIT 1 OFFSET 1)
+             ORDER BY at, seq LIMIT {TOGETHER}"
+        );
+        let values =
+            [id.into(), source.into(), late.into(), before.at.into(), before.seq.into(), edge.into()];
         let mut dropped = 0;
         loop {
-            let text =
-                "SELECT seq FROM change WHERE id = $1 AND (at, seq) < ($2, $3) ORDER BY at, seq LIMIT 200";
-            let values = [id.into(), standing.mark.at.into(), standing.mark.seq.into()];
-            let rows = self.reader().rows(text, &values).await?;
+            let rows = self.reader().rows(&text, &values).await?;
             let old: Vec<i64> = rows.iter().map(Row::first).collect::<Result<_, _>>()?;
             self.drop_rows(id, &old).await?;
             dropped += old.len();
@@ -121,6 +169,30 @@ impl Store {
                 return Ok(dropped);
             }
         }
+    }
+
+    /// When sources were read, before a second; but for the last day before it.
+    async fn forget_watching(&self, edge: i64) -> Result<(), StoreError> {
+        let text = "DELETE FROM watched WHERE day < (SELECT max(w.day) FROM watched w
+                    WHERE w.feed = watched.feed AND w.source = watched.source AND w.day < $1)";
+        let values = vec![edge.div_euclid(DAY).into()];
+        Ok(together(&self.base(), self.epoch(), &[(text, values)]).await?)
+    }
+
+    /// From when on every moment can be told, if anything was ever dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]
+    pub async fn whole_since(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.number(WHOLE).await?.map(second))
+    }
+
+    /// It never goes back.
+    async fn keep_whole_since(&self, edge: i64) -> Result<(), StoreError> {
+        if self.number(WHOLE).await?.is_some_and(|known| known >= edge) {
+            return Ok(());
+        }
+        self.keep_number(WHOLE, edge).await
     }
 
     /// Whole days of one figure.
@@ -172,24 +244,33 @@ impl Store {
         }
         let delete =
             |seq: &i64| ("DELETE FROM change WHERE id = $1 AND seq = $2", vec![id.into(), (*seq).into()]);
-        Ok(together(&self.base(), &rows.iter().map(delete).collect::<Vec<_>>()).await?)
+        Ok(together(&self.base(), self.epoch(), &rows.iter().map(delete).collect::<Vec<_>>()).await?)
     }
 
     async fn thinned_until(&self) -> Result<Option<i64>, StoreError> {
-        let row = self.reader().row("SELECT value FROM meta WHERE key = $1", &[THINNED.into()]).await?;
-        Ok(row.and_then(|row| row.try_get::<String>("value").ok()?.parse().ok()))
+        self.number(THINNED).await
     }
 
     async fn keep_thinned_until(&self, until: i64) -> Result<(), StoreError> {
+        self.keep_number(THINNED, until).await
+    }
+
+    async fn number(&self, key: &str) -> Result<Option<i64>, StoreError> {
+        let row = self.reader().row("SELECT value FROM meta WHERE key = $1", &[key.into()]).await?;
+        Ok(row.and_then(|row| row.try_get::<String>("value").ok()?.parse().ok()))
+    }
+
+    async fn keep_number(&self, key: &str, number: i64) -> Result<(), StoreError> {
         let text = "INSERT INTO meta (key, value) VALUES ($1, $2)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        together(&self.base(), &[(text, vec![THINNED.into(), until.to_string().into()])]).await?;
-        Ok(())
+        let values = vec![key.into(), number.to_string().into()];
+        Ok(together(&self.base(), self.epoch(), &[(text, values)]).await?)
     }
 }
 
-/// The rows of a day that it can do without: all but its first and last, and of its changes the first, the last, and the
-/// lowest and highest of each side. So what a history says of that day by day stays the same, but for how many there were.
+/// The rows of a day that it can do without: all but its first and last, of its changes the first, the last, and the
+/// lowest and highest of each side, and of each source its last two. So what a history says of that day by day stays the
+/// same, but for how many there were, and so does what stood after it.
 fn superfluous(day: &[Change], before: Option<&Quote>) -> Vec<i64> {
     let mut changes: Vec<&Change> = Vec::new();
     let mut last = before;
@@ -204,6 +285,14 @@ fn superfluous(day: &[Change], before: Option<&Quote>) -> Vec<i64> {
         .flatten()
         .map(|change| change.mark.seq)
         .collect();
+    let mut words: HashMap<&str, usize> = HashMap::new();
+    for change in day.iter().rev() {
+        let words = words.entry(&change.source).or_default();
+        *words += 1;
+        if *words <= 2 {
+            kept.push(change.mark.seq);
+        }
+    }
     for side in 0..4 {
         let of = |change: &&&Change| sides(&change.quote, WeightUnit::Luong).get(side).copied().flatten();
         let quoted: Vec<_> =

@@ -11,6 +11,7 @@ use super::{
     Kept,
     rows::{json, second, sum},
     sql::Tx,
+    write::{Sort, keep_change},
 };
 
 /// Seconds of a day.
@@ -23,6 +24,8 @@ pub enum Remark {
     Watched(Timestamp),
     /// It said something new; what was served did not change by it.
     Said(Box<Kept>),
+    /// What it had said before is what is served from now on: the word of a source before it does not count any more.
+    Shown(Box<Kept>),
     /// From an instant on this is the value; `left`: the answers do not have it any more.
     Stood {
         /// The instant.
@@ -48,6 +51,16 @@ pub enum Remark {
         /// Of the quote.
         key: String,
     },
+}
+
+impl Remark {
+    /// When what it says came, if it is kept among the changes.
+    pub(super) fn change(&self) -> Option<Timestamp> {
+        match self {
+            Self::Said(kept) | Self::Shown(kept) => Some(kept.checked_at),
+            Self::Watched(_) | Self::Stood { .. } | Self::Dated { .. } | Self::Gone { .. } => None,
+        }
+    }
 }
 
 /// What is to be remarked of an answer that came at `now`: `old` was kept of the source before it and the answer before
@@ -163,7 +176,8 @@ pub(super) async fn keep_remarks(
     for remark in remarks {
         match remark {
             Remark::Watched(at) => keep_watched(transaction, feed, source, *at).await?,
-            Remark::Said(kept) => keep_said(transaction, feed, source, kept).await?,
+            Remark::Said(kept) => keep_word(transaction, feed, source, kept, Sort::Said).await?,
+            Remark::Shown(kept) => keep_word(transaction, feed, source, kept, Sort::ShownLater).await?,
             Remark::Stood { at, kept, left } => {
                 let row = Row {
                     quote: kept.quote.clone(),
@@ -218,18 +232,17 @@ async fn keep_watched(
     Ok(())
 }
 
-/// A change of what the source says, at the instant at which it was read.
-async fn keep_said(
+/// What the source says, at the instant at which it was read.
+async fn keep_word(
     transaction: &mut Tx<'_>,
     feed: &str,
     source: &str,
     kept: &Kept,
+    sort: Sort,
 ) -> Result<(), sqlx::Error> {
     let id = kept.quote.id(feed);
-    let (figures, as_of, at) = (json(&kept.quote), json(&kept.as_of), kept.checked_at.as_second());
-    transaction.execute("INSERT INTO change (id, source, feed, at, as_of, figures, sum) VALUES ($1, $2, $3, $4, $5, $6, $7)", &[(&id).into(), source.into(), feed.into(), at.into(), (&as_of).into(), (&figures).into(), sum(&[&id, source, feed, &at.to_string(), &as_of, &figures]).into()])
-    .await?;
-    keep_name(transaction, &id, source, feed).await
+    let (figures, as_of) = (json(&kept.quote), json(&kept.as_of));
+    keep_change(transaction, (&id, source, feed), kept.checked_at.as_second(), (&as_of, &figures), sort).await
 }
 
 async fn keep_stood(

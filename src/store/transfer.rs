@@ -12,7 +12,7 @@ const PAGE: i64 = 1000;
 
 /// A table and its columns, those that hold whole numbers marked by `#`. Rows number themselves anew.
 const TABLES: &[(&str, &[&str])] = &[
-    ("change", &["id", "source", "feed", "#at", "as_of", "figures", "#sum", "#late"]),
+    ("change", &["id", "source", "feed", "#at", "as_of", "figures", "#sum", "#late", "#shown"]),
     ("source", &["feed", "source", "keys", "#attempted_at", "outcome", "reason", "#sum"]),
     ("document", &["name", "#version", "#generated_at", "hash", "#sum"]),
     ("held", &["feed", "source", "key", "held"]),

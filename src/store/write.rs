@@ -312,8 +312,12 @@ async fn written(base: &Base, epoch: Option<i64>, write: &Write) -> Result<(), s
     }
 }
 
-/// Statements beside the queue, in one transaction.
-pub(super) async fn together(base: &Base, statements: &[(&str, Vec<Value>)]) -> Result<(), sqlx::Error> {
+/// Statements beside the queue, in one transaction; on a server only while we lead.
+pub(super) async fn together(
+    base: &Base,
+    epoch: Option<i64>,
+    statements: &[(&str, Vec<Value>)],
+) -> Result<(), sqlx::Error> {
     let all = async |mut transaction: Tx<'_>| {
         for (text, values) in statements {
             transaction.execute(text, values).await?;
@@ -331,7 +335,11 @@ pub(super) async fn together(base: &Base, statements: &[(&str, Vec<Value>)]) -> 
             give_back(connection, &result);
             result
         }
-        Base::Postgres(pool) => all(begin_on(pool).await?).await,
+        Base::Postgres(pool) => {
+            let mut transaction = begin_on(pool).await?;
+            postgres::fence(&mut transaction, epoch).await?;
+            all(transaction).await
+        }
     }
 }
 
@@ -346,11 +354,12 @@ impl Write {
 
     /// Instants of the changes in it.
     fn changes(&self) -> impl Iterator<Item = Timestamp> {
-        let quotes = match self {
-            Self::Answer(answer, _) => answer.quotes.as_slice(),
-            Self::Publish(..) | Self::Act(_) => &[],
+        let (quotes, remarks) = match self {
+            Self::Answer(answer, remarks) => (answer.quotes.as_slice(), remarks.as_slice()),
+            Self::Publish(..) | Self::Act(_) => (&[][..], &[][..]),
         };
-        quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at)
+        let changed = quotes.iter().filter(|(_, changed)| *changed).map(|(kept, _)| kept.changed_at);
+        changed.chain(remarks.iter().filter_map(Remark::change))
     }
 }
 
@@ -402,13 +411,54 @@ pub(super) async fn keep_answer(
     Ok(())
 }
 
+/// What a row of `change` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// It was read then, and shown from then on.
+    Shown,
+    /// Its source said it; another one's word was shown.
+    Said,
+    /// A board of a past day that was read after the fact.
+    Late,
+    /// It was shown from then on, and said before.
+    ShownLater,
+}
+
 /// A change, once: a transaction of which nobody knows whether it was committed is written again.
-pub(super) const KEEP_CHANGE: &str = "INSERT INTO change (id, source, feed, at, as_of, figures, sum)
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-/// The same, of a board that was read after the fact.
-pub(super) const KEEP_LATE_CHANGE: &str =
-    "INSERT INTO change (id, source, feed, at, as_of, figures, sum, late)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, 1) ON CONFLICT DO NOTHING";
+pub(super) async fn keep_change(
+    transaction: &mut Tx<'_>,
+    (id, source, feed): (&str, &str, &str),
+    at: i64,
+    (as_of, figures): (&str, &str),
+    sort: Sort,
+) -> Result<(), sqlx::Error> {
+    let (late, shown) = match sort {
+        Sort::Shown => (0, 1),
+        Sort::Said => (0, 0),
+        Sort::Late => (1, 1),
+        Sort::ShownLater => (2, 1),
+    };
+    let text = "INSERT INTO change (id, source, feed, at, as_of, figures, sum, late, shown)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+    let sum = sum(&[id, source, feed, &at.to_string(), as_of, figures]);
+    let values: [Value; 9] = [
+        id.into(),
+        source.into(),
+        feed.into(),
+        at.into(),
+        as_of.into(),
+        figures.into(),
+        sum.into(),
+        late.into(),
+        shown.into(),
+    ];
+    transaction.execute(text, &values).await?;
+    keep_name(transaction, id, source, feed).await?;
+    if sort != Sort::Said {
+        keep_series(transaction, id, feed).await?;
+    }
+    Ok(())
+}
 
 async fn keep_quote(
     transaction: &mut Tx<'_>,
@@ -423,18 +473,7 @@ async fn keep_quote(
     let times = [kept.fetched_at, kept.checked_at, kept.changed_at].map(Timestamp::as_second);
     let [fetched_at, checked_at, changed_at] = times.map(|at| at.to_string());
     if changed {
-        let values = [
-            (&id).into(),
-            source.into(),
-            feed.into(),
-            times[2].into(),
-            (&as_of).into(),
-            (&figures).into(),
-            sum(&[&id, source, feed, &changed_at, &as_of, &figures]).into(),
-        ];
-        transaction.execute(KEEP_CHANGE, &values).await?;
-        keep_name(transaction, &id, source, feed).await?;
-        keep_series(transaction, &id, feed).await?;
+        keep_change(transaction, (&id, source, feed), times[2], (&as_of, &figures), Sort::Shown).await?;
     }
     let before = previous.as_deref().unwrap_or("");
     let text = "INSERT INTO quote

@@ -26,8 +26,10 @@ CREATE TABLE change (
     as_of TEXT NOT NULL,
     figures TEXT NOT NULL,
     sum BIGINT NOT NULL,
-    -- 1: a board of a past day that was read after the fact
+    -- 1: a board of a past day that was read after the fact; 2: shown from then on, though its source said it before
     late BIGINT NOT NULL DEFAULT 0,
+    -- 0: what a source said while another one before it was served
+    shown BIGINT NOT NULL DEFAULT 1,
     PRIMARY KEY (id, at, source, sum)
 ) /* by month */;
 CREATE INDEX change_by_source ON change (id, source, late, at);
