@@ -14,8 +14,8 @@ use super::{
 
 /// Rows at a time; between two pages the file is free for whoever writes.
 const PAGE: i64 = 1000;
-/// Since this schema a row says whether it is what was written.
-const SUMMED: i64 = 3;
+/// Since this schema a row says whether it is what was written, and whether it was shown.
+const TOLD: i64 = 9;
 /// So many figures are read in one statement.
 pub const MOST_TOGETHER: usize = 64;
 /// How far the same figures are followed back in one statement, first and last; longer runs begin there.
@@ -187,14 +187,17 @@ impl Store {
             0 => return Ok(Vec::new()),
             _ if super::is_shared(name) => {}
             found if found > known => return Err(StoreError::Newer { file: file(), found, known }),
-            found if found < SUMMED && !shared => {
+            found if found < TOLD && !shared => {
                 return Err(StoreError::Older { file: file(), found, known });
             }
             _ => {}
         }
         let rows = self.base().rows("SELECT DISTINCT id, feed FROM change WHERE shown = 1", &[]).await?;
         let series = rows.iter().map(|row| Ok(Series { id: row.try_get("id")?, feed: row.try_get("feed")? }));
-        Ok(series.collect::<Result<_, sqlx::Error>>()?)
+        let mut series = series.collect::<Result<Vec<_>, sqlx::Error>>()?;
+        // By bytes: a server may order words as people do.
+        series.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(series)
     }
 
     /// Every figure of a feed of which a change was kept, with its newest word: what it is of.

@@ -2,7 +2,7 @@
 //! through days of trouble and is asked for its past.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +11,7 @@ use banggia::{
     board::{Served, Snapshot, Status},
     clock::{Clock, later, rfc3339},
     past,
-    store::{Past, PastBoard},
+    store::{Mark, Past, PastBoard, Retention},
 };
 use jiff::{Timestamp, civil::Date};
 use providers::{AsOf, Fx, Quote};
@@ -120,6 +120,38 @@ async fn check(house: &Simulation, moments: &[Moment], what: &str) {
     println!("{what}: {} moments, {:?}", moments.len(), began.elapsed());
 }
 
+/// A history says what was served, when, and nothing else: where a source stands in for another without being asked anew, from its next
+/// answer on.
+async fn check_histories(house: &Simulation, moments: &[Moment]) {
+    let store = house.app.store();
+    let ids: BTreeSet<&String> =
+        moments.iter().flat_map(|moment| &moment.served).map(|told| &told.id).collect();
+    let (mut all, mut late) = (0, 0);
+    for id in ids {
+        let page = store.page(id, Mark::BEGINNING, Timestamp::MAX).await.unwrap();
+        assert_eq!((page.next, page.damaged), (None, 0));
+        let served = || {
+            let of = |moment: &'_ Moment| moment.served.iter().position(|told| &told.id == id);
+            moments.iter().filter_map(move |moment| Some((moment.at, &moment.served[of(moment)?])))
+        };
+        for change in &page.changes {
+            let was = served().any(|(at, told)| at >= change.at && told.quote.same_figures(&change.quote));
+            assert!(was, "{id} of {} at {} was never served", change.source, rfc3339(change.at));
+            all += 1;
+        }
+        for (at, told) in served() {
+            let last = page.changes.iter().rfind(|change| change.at <= at);
+            let is_told = last.is_some_and(|change| change.quote.same_figures(&told.quote));
+            if !is_told {
+                assert!(told.checked_at < at, "{id} of {} at {}: {last:?}", told.source, rfc3339(at));
+                late += 1;
+            }
+        }
+    }
+    println!("{all} changes in histories; {late} moments before a stand-in's next answer");
+    assert!(all > 100);
+}
+
 fn query(at: Timestamp) -> String {
     format!("at={}", rfc3339(at).replace('+', "%2B"))
 }
@@ -193,8 +225,9 @@ async fn every_moment_of_troubled_days_is_told_again_as_it_was_served_across_a_r
         house.refresh(feed.id).await;
     }
     house.live_until(at("2026-10-01T12:00:00+07:00"), keep).await;
-    let moments = moments.into_inner().unwrap();
+    let mut moments = moments.into_inner().unwrap();
     check(&house, &moments, "after a restart").await;
+    check_histories(&house, &moments).await;
 
     // Days before, and days that were lived through, are read after the fact.
     let dollar = |sell: i64| {
@@ -238,6 +271,25 @@ async fn every_moment_of_troubled_days_is_told_again_as_it_was_served_across_a_r
         assert_eq!(usd["status"] == "fresh", fresh, "{moment}");
     }
     assert_eq!(fx("2026-09-10T11:59:59+07:00").await["quotes"], serde_json::json!([]), "not read yet");
+
+    // What the operator lets go is refused, and what is left is told as before.
+    let days = |days: u64| Duration::from_hours(days * 24);
+    for (wishes, edge) in [
+        (Retention { keep: Some(days(31)), thin_after: None }, "2026-09-30T15:00:00+07:00"),
+        (Retention { keep: None, thin_after: Some(days(31)) }, "2026-10-01T00:00:00+07:00"),
+    ] {
+        let dropped = house.app.store().retain(&wishes, later(at(edge), days(31))).await.unwrap();
+        assert!(dropped.old + dropped.thinned > 20, "{dropped:?}");
+        moments.retain(|moment| moment.at >= at(edge));
+        check(&house, &moments, &format!("{dropped:?}")).await;
+        let last = at(edge) - Duration::from_secs(1);
+        let url = format!("http://{}/v1/fx?{}", house.app.public, query(last));
+        let answer = crate::house::client().get(url).send().await.unwrap();
+        assert_eq!(answer.status(), 422);
+        let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        let allowed = &problem["errors"][0]["allowed"][0];
+        assert_eq!(allowed, &format!("{edge} or later: what is older was dropped"), "{problem}");
+    }
     house.app.stop().await;
     // Days in which the changes would have said it all test nothing.
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("banggia.db"));
