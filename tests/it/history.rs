@@ -7,6 +7,7 @@ use std::{
 };
 
 use banggia::{
+    fetch::Outcome,
     history::{Group, Line, Manner, Period, Point, Range, Step, Walk, sides},
     store::{Answer, Attempt, Dropped, Kept, Nature, Retention, Store},
 };
@@ -17,7 +18,11 @@ use reqwest::Method;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use crate::{contract::conforms, house::House, world::at};
+use crate::{
+    contract::conforms,
+    house::House,
+    world::{Simulation, at, tape},
+};
 
 const FEED: &str = "bidv.fx";
 
@@ -512,6 +517,60 @@ async fn a_store_that_goes_away_is_told_before_the_first_byte_and_cuts_a_stream_
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     }
     assert_eq!(house.get("/v1/fx").await.status(), 200, "what is served from memory is not concerned");
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_says_something_else_behind_a_fresh_one_is_no_part_of_a_history_until_it_is_served() {
+    let folder = crate::canary::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("a.db").display());
+    let feed = "ocb.deposit";
+    let widget = tape(feed, "widget", 0)[""].clone();
+    let table = include_str!("../../providers/fixtures/ocb/deposit.table.2026-08-11.html");
+    let mut house = Simulation::on(&url, "2026-09-29T16:00:00+07:00", "").await;
+    let mut told = Vec::new();
+    for (when, widget_answers, says, wanted, source) in [
+        ("2026-09-29T16:00:01+07:00", true, "6,1", "6.4", "widget"),
+        ("2026-09-30T06:20:00+07:00", true, "6,0", "6.4", "widget"),
+        // As long as the widget's word is fresh.
+        ("2026-09-30T12:20:00+07:00", false, "6,0", "6.4", "widget"),
+        ("2026-10-01T06:20:00+07:00", false, "6,0", "6.0", "table"),
+        ("2026-10-01T12:20:00+07:00", false, "6,0", "6.0", "table"),
+        ("2026-10-01T12:50:00+07:00", false, "5,9", "5.9", "table"),
+        ("2026-10-01T13:20:00+07:00", true, "5,9", "6.4", "widget"),
+        ("2026-10-01T13:50:00+07:00", true, "5,8", "6.4", "widget"),
+    ] {
+        let (text, page) = (table.replace("6,4", says).into_bytes(), widget.clone());
+        house.world.script(feed, "table", Box::new(move |_| Ok(text.clone())));
+        house.world.script(
+            feed,
+            "widget",
+            Box::new(move |_| {
+                widget_answers.then(|| page.clone()).ok_or_else(|| Outcome::Connect("ocb.com.vn".to_owned()))
+            }),
+        );
+        house.move_to(at(when)).await;
+        house.refresh(feed).await;
+        if told.last() != Some(&wanted) {
+            told.push(wanted);
+        }
+        for again in [false, true] {
+            if again {
+                // Whoever comes after it knows what the history ends with.
+                house.app.stop().await;
+                house = Simulation::on(&url, when, "").await;
+            }
+            let list = house.json("/v1/deposits?providers=ocb&terms=6&channel=counter").await;
+            let quote = &list["quotes"][0];
+            assert_eq!([&quote["rate_percent"], &quote["source"]], [wanted, source], "{when}");
+            let history = house.json("/v1/history/deposits?series=ocb.deposit.counter.P6M").await;
+            let points = history["series"][0]["points"].as_array().unwrap();
+            let rates: Vec<&str> =
+                points.iter().map(|point| point["rate_percent"].as_str().unwrap()).collect();
+            assert_eq!(rates, told, "{when}, again {again}");
+            assert_eq!(points.last().unwrap()["source"], source, "{when}");
+        }
+    }
     house.app.stop().await;
 }
 

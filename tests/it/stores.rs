@@ -5,7 +5,9 @@ use std::{borrow::Cow, collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use banggia::{
     judge::hold::Held,
-    store::{Act, Answer, Attempt, Kept, Nature, Past, PastBoard, Published, Store, StoreError},
+    store::{
+        Act, Answer, Attempt, Kept, Nature, Past, PastBoard, Published, Remark, Retention, Store, StoreError,
+    },
 };
 use jiff::Timestamp;
 use providers::{AsOf, Quote, Reason};
@@ -360,6 +362,9 @@ async fn p15_what_is_written_under_an_earlier_epoch_is_refused_and_nothing_of_it
             feeds: vec![("doji.gold".to_owned(), "{}".to_owned())],
         };
         assert!(old.publish_for_all(&publication).await.is_err());
+        let wishes = Retention { keep: Some(Duration::from_hours(24)), thin_after: None };
+        assert!(old.retain(&wishes, at(BEGIN + 400 * 86_400)).await.is_err());
+        assert!(old.prune_events(at(BEGIN + 400 * 86_400)).await.is_ok(), "where there is nothing to let go");
         assert!(!old.renew_lease(epoch, lasts).await.unwrap(), "nor has it the lease");
         assert_eq!(content(), before, "nothing of it appears");
         // What the operator did is kept whoever it was told to.
@@ -386,6 +391,30 @@ async fn p15_what_is_written_under_an_earlier_epoch_is_refused_and_nothing_of_it
             store.close().await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_says_behind_another_has_room_in_its_month_and_is_kept_once() {
+    let Some(server) = Postgres::start() else { return };
+    let name = server.database();
+    let store = Store::open(&server.url(&name), Nature::Live).await.unwrap();
+    store.take_lease(Duration::from_mins(1)).await.unwrap().unwrap();
+    // The first word of months that nobody has made room for.
+    for month in [30, 60, 90] {
+        let mut answer = answer(BEGIN + month * 86_400, &mut Dice::of(1, 7));
+        answer.quotes.truncate(1);
+        answer.quotes[0].1 = false;
+        let word = || Box::new(answer.quotes[0].0.clone());
+        let remarks = vec![if month == 60 { Remark::Shown(word()) } else { Remark::Said(word()) }];
+        // Twice, as where nobody knows whether the first time was the last.
+        store.push_with(answer.clone(), remarks.clone());
+        store.flush().await;
+        store.push_with(answer, remarks);
+        store.flush().await;
+        assert_eq!((store.errors(), store.waiting()), (0, 0), "{}", server.log());
+    }
+    assert_eq!(server.sql(&name, "SELECT shown, late FROM change ORDER BY at"), "0|0\n1|2\n0|0");
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
