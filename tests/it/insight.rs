@@ -8,7 +8,10 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use banggia::metrics::{Form, Metrics, Phase};
+use banggia::{
+    control::Via,
+    metrics::{Form, Metrics, Phase},
+};
 use providers::ParseError;
 
 use crate::{
@@ -186,6 +189,7 @@ async fn a_feed_without_a_value_has_its_series_and_one_that_is_switched_off_has_
     for line in [
         "banggia_feed_status{feed=\"bidv.fx\",status=\"unavailable\"} 1",
         "banggia_missed_runs{feed=\"bidv.fx\"} 0",
+        "banggia_feed_paused{feed=\"bidv.fx\"} 0",
         "banggia_quarantined_values{feed=\"bidv.fx\"} 0",
         "banggia_source_state{feed=\"bidv.fx\",source=\"board\",state=\"standby\"} 1",
     ] {
@@ -201,6 +205,23 @@ async fn a_feed_without_a_value_has_its_series_and_one_that_is_switched_off_has_
     metrics.certificate("tpbank.gold", "chart", 1);
     metrics.outliers("tpbank.gold", "chart", 1);
     assert!(!text().contains("tpbank.gold"), "{}", text());
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_is_told_as_paused_for_as_long_as_it_is() {
+    let house = Simulation::at("2026-09-29T16:00:00+07:00", "").await;
+    let paused = || -> Vec<String> {
+        let text = house.app.site().metrics.text(Form::Classic).unwrap();
+        let lines =
+            text.lines().filter(|line| line.starts_with("banggia_feed_paused{") && line.ends_with(" 1"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(paused(), Vec::<String>::new());
+    house.app.control().pause(Via::Api, "bidv.fx", false).await.unwrap();
+    assert_eq!(paused(), ["banggia_feed_paused{feed=\"bidv.fx\"} 1"]);
+    house.app.control().resume(Via::Api, "bidv.fx").await.unwrap();
+    assert_eq!(paused(), Vec::<String>::new());
     house.app.stop().await;
 }
 
