@@ -261,6 +261,19 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
         let answer = client().get(format!("http://{}{path}", house.app.ops)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
+    // Whether the page of another site may read it through an operator's browser.
+    let readable = async |path: &str| {
+        let request = client().get(format!("http://{}{path}", house.app.ops));
+        let answer = request.header("origin", "https://elsewhere.example").send().await.unwrap();
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    for path in ["/livez", "/livez?verbose", "/readyz", "/readyz?verbose", "/metrics"] {
+        assert_eq!(readable(path).await, None, "{path}");
+        let url = format!("http://{}{path}", house.app.ops);
+        let preflight = client().request(reqwest::Method::OPTIONS, url).send().await.unwrap();
+        assert!(!preflight.headers().contains_key("access-control-allow-origin"), "{path}");
+    }
+    assert_eq!(readable("/nothing").await.as_deref(), Some("*"), "a problem says nothing of the service");
     assert_eq!(ask("/livez").await, (200, "ok\n".to_owned()));
     assert_eq!(ask("/livez?verbose").await, (200, "[+]ping ok\nlivez check passed\n".to_owned()));
     assert_eq!(ask("/readyz").await.0, 200);
@@ -274,6 +287,9 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
     assert_eq!(lines.last(), Some(&"readyz check passed"));
 
     house.app.site().draining.store(true, Ordering::Relaxed);
+    for path in ["/livez?verbose", "/readyz?verbose", "/metrics"] {
+        assert_eq!(readable(path).await, None, "{path} while it stops");
+    }
     let (status, text) = ask("/readyz?verbose").await;
     assert_eq!(status, 503);
     assert!(
@@ -284,6 +300,7 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
     let answer = client().get(format!("http://{}/readyz", house.app.ops)).send().await.unwrap();
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*", "as every problem");
     assert_eq!(ask("/livez").await.0, 200, "it is alive until it ends");
     assert_eq!(house.get("/v1/board").await.status(), 200, "and answers whoever still comes");
     house.app.stop().await;
