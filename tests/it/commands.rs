@@ -97,6 +97,33 @@ fn check_shows_the_day_of_the_week_marks_holidays_and_warns_without_failing() {
     assert_eq!((code, err.as_str()), (0, ""), "the defaults give no warning");
 }
 
+#[test]
+fn check_tells_a_paused_feed_no_runs_and_warns_of_a_file_with_nothing_in_it() {
+    let folder = crate::canary::tempdir().unwrap();
+    write_config(folder.path(), "b.toml", "[feeds.bidv.fx]\npaused = true\n");
+    let (code, out, err) = run(folder.path(), &["check", "--config", "b.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let of = |feed: &str| -> Vec<&str> {
+        let own = out.lines().skip_while(|line| !line.starts_with(&format!("{feed}  \""))).skip(1);
+        own.take_while(|line| line.starts_with("  ")).collect()
+    };
+    assert_eq!(of("bidv.fx"), ["  paused: no run until it is resumed, but on request"], "{out}");
+    assert_eq!(of("tpbank.gold").len(), 5, "{out}");
+
+    for (at, text) in ["", "\n \n"].into_iter().enumerate() {
+        let name = format!("empty{at}.toml");
+        write_config(folder.path(), &name, text);
+        let (code, out, err) = run(folder.path(), &["check", "--config", &name]);
+        assert_eq!((code, err.lines().count()), (0, 1), "{err}");
+        assert!(err.starts_with(&format!("banggia: warning: {name}: the file is empty: ")), "{err}");
+        assert!(err.contains("would refuse it when it reads it again"), "{err}");
+        assert!(out.contains("effective configuration"), "{out}");
+    }
+    write_config(folder.path(), "comment.toml", "# all as it comes\n");
+    let (code, _, err) = run(folder.path(), &["check", "--config", "comment.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "a comment is a wish for the defaults");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn feeds_beside_a_running_service_says_what_the_service_says() {
     let house = House::on_a_good_day().await;
