@@ -471,6 +471,47 @@ async fn p16_restarts_with_hand_over_under_load_fail_no_request_and_lose_no_valu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hand_over_names_what_was_changed_for_now_since_the_successor_does_not_know_it() {
+    let desk = Desk::new().await;
+    with(move || {
+        let lost = "the successor does not know what was changed for now: ";
+        let mut service = Service::start(&desk.file);
+        settled(&service);
+        let body = r#"{"schedule": "*/20 * * * *", "persist": true}"#;
+        service.admin("POST", "/admin/feeds/doji.gold/schedule", Some(body));
+        service.admin("POST", "/admin/feeds/tpbank.gold/schedule", Some(r#"{"schedule": "*/21 * * * *"}"#));
+        service.admin("POST", "/admin/feeds/bidv.fx/pause", Some("{}"));
+        service.signal("-USR2");
+        waited("the end of the first process", || service.log().contains("stopped"), || service.log());
+        waited("its exit", || service.log().matches("public listener on").count() == 2, || service.log());
+        let log = service.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains(lost)).collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(told[0].contains(" WARN "), "{told:?}");
+        let what = told[0].split_once(lost).unwrap().1;
+        assert_eq!(
+            what.trim_end(),
+            "feeds.bidv.fx.paused = true; feeds.tpbank.gold.schedule = \"*/21 * * * *\"",
+            "what is for good is known"
+        );
+        let feeds = service.admin("GET", "/admin/feeds", None);
+        assert_eq!(feed(&feeds, "bidv.fx")["paused"], false);
+        assert_eq!(feed(&feeds, "tpbank.gold")["schedule"], "0 3 1 1 *");
+        assert_eq!(feed(&feeds, "doji.gold")["schedule"], "*/20 * * * *");
+        // Nothing is left that a second one could lose.
+        let second = *successors(&service).last().unwrap();
+        signal(second, "-USR2");
+        waited("the second end", || service.log().matches("stopped").count() == 2, || service.log());
+        assert_eq!(service.log().matches(lost).count(), 1, "{}", service.log());
+        assert!(service.ended());
+        signal(*successors(&service).last().unwrap(), "-TERM");
+        waited("the last end", || service.log().matches("stopped").count() == 3, || service.log());
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_successor_that_fails_leaves_the_service_as_it_was() {
     let desk = Desk::new().await;
     with(move || {
