@@ -258,7 +258,7 @@ async fn every_mistake_names_what_was_wrong_and_what_is_allowed_and_changes_noth
 async fn what_the_environment_says_stands_above_the_console_and_a_store_in_memory_keeps_nothing_for_good() {
     let bank = Bank::open().await;
     good_day(&bank, 0);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = config_text(&bank, &folder.path().join("unused.db"));
     let memory =
         text.replace(&format!("sqlite:{}", folder.path().join("unused.db").display()), "sqlite::memory:");

@@ -23,7 +23,7 @@ const PATHS: [&str; 5] =
 /// A bank, a folder, a configuration with a token in it.
 struct Desk {
     bank: Bank,
-    folder: tempfile::TempDir,
+    folder: crate::canary::Folder,
     file: PathBuf,
     text: String,
 }
@@ -32,7 +32,7 @@ impl Desk {
     async fn new() -> Self {
         let bank = Bank::open().await;
         good_day(&bank, 0);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         // The token comes from the environment, as every service of the tests has it.
         let text = config_text(&bank, &folder.path().join("banggia.db"));
         let file = write_config(folder.path(), "banggia.toml", &text);
