@@ -524,6 +524,8 @@ async fn a22_the_key_and_the_address_of_the_webhook_show_in_no_log_and_no_check(
         assert!(log.contains(told), "{told}\n{log}");
     }
     let check = banggia().args(["check", "--config"]).arg(&config).output().unwrap();
+    crate::canary::said(&check.stdout);
+    crate::canary::said(&check.stderr);
     assert!(check.status.success());
     let check = String::from_utf8(check.stdout).unwrap();
     assert!(check.contains("webhook.url"), "{check}");
