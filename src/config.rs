@@ -658,9 +658,7 @@ impl Inputs {
             )));
         }
         let text = self.text()?;
-        if let Some(path) =
-            self.file.as_ref().filter(|_| text.as_ref().is_some_and(|text| text.trim().is_empty()))
-        {
+        if let Some(path) = self.empty(text.as_deref()) {
             return Err(ConfigError::one(format!(
                 "{}:1: the file is empty; to go back to all defaults leave a comment in it",
                 path.display()
@@ -668,6 +666,16 @@ impl Inputs {
         }
         self.check(text.as_deref(), &console)?;
         self.finish(self.layers(text.as_deref())?, console, text)
+    }
+
+    /// The file, if nothing stood in it.
+    #[must_use]
+    pub fn empty_file(&self) -> Option<&Path> {
+        self.empty(self.text.as_deref())
+    }
+
+    fn empty(&self, text: Option<&str>) -> Option<&Path> {
+        self.file.as_deref().filter(|_| text.is_some_and(|text| text.trim().is_empty()))
     }
 
     /// The same with other changes of the operator's; what stands in the file by now is another matter.

@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     app::{App, Mode, StartError},
-    config::{self, Config},
+    config::{self, Config, Origin},
     control::Via,
 };
 
@@ -221,10 +221,15 @@ async fn hand_over(app: App, mode: &Mode) -> Result<Option<App>, StartError> {
         end(&mut successor);
         return Ok(Some(app));
     }
+    // As late as may be: whoever changes something is answered until now.
+    let lost = for_now(&app.control().config());
     let resting = app.rest().await;
     say(&ours, CLOSED);
     match await_word(&ours, SERVING).await {
         Ok(()) => {
+            if !lost.is_empty() {
+                tracing::warn!("the successor does not know what was changed for now: {}", lost.join("; "));
+            }
             tell(&[NotifyState::MainPid(successor.id())]);
             resting.stop().await;
             Ok(None)
@@ -238,6 +243,12 @@ async fn hand_over(app: App, mode: &Mode) -> Result<Option<App>, StartError> {
             again.map(Some)
         }
     }
+}
+
+/// What the operator changed until the next restart, which a hand-over is as well.
+fn for_now(config: &Config) -> Vec<String> {
+    let own = config.effective.iter().filter(|(_, _, origin)| *origin == Origin::Console(None));
+    own.map(|(key, value, _)| format!("{key} = {value}")).collect()
 }
 
 /// This program once more, as it lies on the disk by now.

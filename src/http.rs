@@ -305,7 +305,9 @@ async fn every_answer(
             Err(_) => Problem::internal(&uri).into_response(),
         },
     };
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    let problem = response.extensions_mut().remove::<Problem>();
+    let is_problem = problem.is_some();
+    if let Some(problem) = problem {
         *response.body_mut() = problem.told(&mount).into();
     }
     let policy = response.extensions_mut().remove::<CachePolicy>().unwrap_or(CachePolicy::Never);
@@ -319,7 +321,7 @@ async fn every_answer(
     let mut set = |name: HeaderName, value: HeaderValue| {
         headers.entry(name).or_insert(value);
     };
-    if !is_operators(&uri) {
+    if !is_operators(&uri) && (is_problem || !is_health(&uri)) {
         set(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         set(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
@@ -346,6 +348,11 @@ async fn every_answer(
 /// Whether no page of another site may read or ask this, with whatever token.
 fn is_operators(uri: &Uri) -> bool {
     uri.path() == "/admin" || uri.path().starts_with("/admin/")
+}
+
+/// Whether it says how the service is: a page of another site must not read that through an operator's browser.
+fn is_health(uri: &Uri) -> bool {
+    ["/livez", "/readyz", "/metrics"].contains(&uri.path())
 }
 
 /// A request that is well-formed and has arrived as a whole; a body is dropped, since nothing here needs one.

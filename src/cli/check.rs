@@ -30,6 +30,10 @@ pub(super) fn check(options: &Common) -> Result<ExitCode, Failure> {
     for (_, feed, settings) in app::enabled(&config) {
         let offset = app::offset(feed.id, settings, false);
         text.push_str(&format!("{}  \"{}\"  +{}s\n", feed.id, settings.schedule, offset.as_secs()));
+        if settings.paused {
+            text.push_str("  paused: no run until it is resumed, but on request\n");
+            continue;
+        }
         for run in settings.schedule.runs(now, RUNS) {
             let holiday = config.calendar.is_holiday(clock::day(run));
             let note = if holiday { "  (holiday: does not count for freshness)" } else { "" };
@@ -46,6 +50,12 @@ pub(super) fn check(options: &Common) -> Result<ExitCode, Failure> {
 /// What is allowed and yet probably not meant; one sentence each.
 fn warnings(config: &Config, now: Timestamp) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(file) = config.inputs.empty_file() {
+        warnings.push(format!(
+            "{}: the file is empty: everything is as the defaults, the environment and the console have it; a service that runs would refuse it when it reads it again",
+            file.display()
+        ));
+    }
     addresses(config, &mut warnings);
     storage(config, &mut warnings);
     holidays(config, now, &mut warnings);
@@ -84,12 +94,12 @@ fn addresses(config: &Config, warnings: &mut Vec<String>) {
     let ops = server.ops_listen.ip();
     if ops.is_unspecified() {
         warnings.push(format!(
-            "server.ops_listen is {}: health and metrics are on every address of this machine, and are never for the public",
+            "server.ops_listen is {}: health, metrics and the console are on every address of this machine, and are never for the public",
             server.ops_listen
         ));
     } else if !is_private(ops) {
         warnings.push(format!(
-            "server.ops_listen is {}, a public address: health and metrics are never for the public",
+            "server.ops_listen is {}, a public address: health, metrics and the console are never for the public",
             server.ops_listen
         ));
     }
@@ -211,7 +221,18 @@ mod tests {
 
     #[test]
     fn the_defaults_give_no_warning() {
-        assert_eq!(warned(""), Vec::<String>::new());
+        assert_eq!(warned("# nothing"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_file_with_nothing_in_it_is_told() {
+        for empty in ["", " \n\n"] {
+            let warnings = warned(empty);
+            assert!(
+                warnings.len() == 1 && warnings[0].starts_with("t.toml: the file is empty: "),
+                "{warnings:?}"
+            );
+        }
     }
 
     #[test]

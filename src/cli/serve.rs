@@ -18,7 +18,7 @@ pub(super) struct Serve {
     /// Address of API and widgets
     #[arg(long, value_name = "A")]
     listen: Option<String>,
-    /// Address of health and metrics; never public
+    /// Address of health, metrics and console; never public
     #[arg(long, value_name = "A")]
     ops_listen: Option<String>,
     /// Where values are kept: sqlite:<path>, or a postgres: address for replicas

@@ -318,7 +318,8 @@ struct Persist {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Schedule {
-    /// `null`: what stands in the operator's own file.
+    /// `null`: what stands in the operator's own file. Whoever leaves it out has not said that.
+    #[serde(deserialize_with = "Option::deserialize")]
     schedule: Option<String>,
     #[serde(default)]
     persist: bool,

@@ -221,6 +221,8 @@ fn states(encoder: &mut DescriptorEncoder, snapshot: &Snapshot, now: Timestamp) 
             .map(|status| (WithStatus { feed: id(feed), status: status.as_str() }, i64::from(status == own)))
     });
     gauges(encoder, "feed_status", "1 for the status that a feed has", None, status)?;
+    let paused = feeds().map(|feed| (OfFeed { feed: id(feed) }, i64::from(feed.state.paused)));
+    gauges(encoder, "feed_paused", "1 while the operator lets a feed rest", None, paused)?;
     let quotes = feeds().flat_map(|feed| {
         // A quote that is there was read once.
         [Status::Fresh, Status::Stale, Status::Expired].map(|status| {

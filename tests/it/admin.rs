@@ -214,7 +214,8 @@ async fn every_mistake_names_what_was_wrong_and_what_is_allowed_and_changes_noth
         ("/admin/feeds/bidv.fx/pause", "{", 422, "the body is not what is expected here"),
         ("/admin/feeds/bidv.fx/pause", r#"{"persist": "yes"}"#, 422, "expected a boolean"),
         ("/admin/feeds/bidv.fx/pause", r#"{"for_ever": true}"#, 422, "expected `persist`"),
-        ("/admin/feeds/bidv.fx/schedule", "{}", 200, ""),
+        ("/admin/feeds/bidv.fx/schedule", "{}", 422, "missing field `schedule`"),
+        ("/admin/feeds/bidv.fx/schedule", r#"{"persist": true}"#, 422, "missing field `schedule`"),
         (
             "/admin/feeds/bidv.fx/schedule",
             r#"{"schedule": "often"}"#,
@@ -257,7 +258,7 @@ async fn every_mistake_names_what_was_wrong_and_what_is_allowed_and_changes_noth
 async fn what_the_environment_says_stands_above_the_console_and_a_store_in_memory_keeps_nothing_for_good() {
     let bank = Bank::open().await;
     good_day(&bank, 0);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = config_text(&bank, &folder.path().join("unused.db"));
     let memory =
         text.replace(&format!("sqlite:{}", folder.path().join("unused.db").display()), "sqlite::memory:");

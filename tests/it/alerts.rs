@@ -6,10 +6,13 @@ use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
 };
 
 use banggia::{
     clock::{self, Clock, later},
+    control::Via,
     fetch::Outcome,
     metrics::Form,
 };
@@ -162,7 +165,7 @@ impl Scrapes {
     async fn live_until(&mut self, house: &Simulation, end: &str) {
         let end = at(end);
         loop {
-            let next = later(self.start, std::time::Duration::from_secs(self.every * self.count as u64));
+            let next = later(self.start, Duration::from_secs(self.every * self.count as u64));
             if next > end {
                 break;
             }
@@ -253,9 +256,20 @@ async fn no_alert_fires_at_tet() {
 fn failing(row: &str) -> Result<Vec<u8>, Outcome> {
     match row {
         "f01" => Err(Outcome::Connect("bank.example".to_owned())),
+        "f03" => Err(Outcome::Dns("bank.example".to_owned())),
+        "f04" => Err(Outcome::Timeout(Duration::from_secs(20))),
+        "f05" => Err(Outcome::Slow),
+        "f06" => Err(Outcome::Truncated),
+        // What is cut in the middle of a row.
+        "f08" => Ok(b"{\"rows\":[{\"name\":\"USD\",\"pri".to_vec()),
+        "f10" => Err(Outcome::RetryAfter {
+            status: reqwest::StatusCode::TOO_MANY_REQUESTS,
+            until: at("2027-01-20T09:30:00+07:00"),
+        }),
         "f09" => Err(Outcome::Status(reqwest::StatusCode::BAD_GATEWAY)),
         "f11" => Ok(b"<html><head><title>Request Rejected</title></head><body>The requested URL was rejected. Please consult with your administrator.</body></html>".to_vec()),
         "f13" => Err(Outcome::Redirect("https://bank.example/login".to_owned())),
+        "f37" => Err(Outcome::Blocked { status: reqwest::StatusCode::FORBIDDEN, by: "Cloudflare" }),
         "f20" => Err(Outcome::Tls { host: "bank.example".to_owned(), why: "certificate expired".to_owned(), ended: None }),
         _ => Ok(b"{\"rows\":[{\"name\":\"USD\",\"price\":1}]}".to_vec()),
     }
@@ -274,7 +288,7 @@ async fn a_day_with(row: &'static str, (feed, source): (&str, &str), until: &str
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_fails_all_day_fires_its_alerts_whatever_its_failure_is() {
     let Some(promtool) = promtool() else { return service::missing("promtool") };
-    for row in ["f01", "f09", "f11", "f13", "f20", "f27"] {
+    for row in ["f01", "f03", "f04", "f05", "f06", "f08", "f09", "f10", "f11", "f13", "f20", "f27", "f37"] {
         let (house, scrapes) = a_day_with(row, ("bidv.fx", "board"), "16:00").await;
         let fired = scrapes.fired(&promtool, &format!("{row}-alone"));
         assert_eq!(fired, names(["FeedStale", "SourceFailing"]), "{row}: nobody stands in for it");
@@ -338,6 +352,40 @@ async fn f23_a_value_that_looks_like_a_slip_fires_until_somebody_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_its_source_repeats_fires_nothing_and_one_that_nobody_confirms_fires() {
+    let Some(promtool) = promtool() else { return service::missing("promtool") };
+    for (name, further, fires) in [("f24-repeated", 0, names([])), ("f24", 200_000, names(["ValueHeld"]))] {
+        let house = quiet("2027-01-20T08:05:00+07:00").await;
+        let tape = of_day(tape("doji.gold", "vangtoday", 0), "2027-01-20".parse().unwrap());
+        let readings = AtomicI64::new(0);
+        house.world.script(
+            "doji.gold",
+            "vangtoday",
+            Box::new(move |request| {
+                let bytes = tape.get(request.step).or_else(|| tape.get("")).unwrap();
+                let mut answer: Value = serde_json::from_slice(bytes).unwrap();
+                let more = further * readings.fetch_add(1, Ordering::Relaxed);
+                for side in ["buy", "sell"] {
+                    let figure = answer["prices"]["DOHNL"][side].as_i64().unwrap();
+                    answer["prices"]["DOHNL"][side] = (figure / 100 * 107 + more).into();
+                }
+                Ok(answer.to_string().into_bytes())
+            }),
+        );
+        let mut scrapes = Scrapes::new(&house, 60);
+        scrapes.live_until(&house, "2027-01-20T10:00:00+07:00").await;
+        let waited = scrapes
+            .series
+            .iter()
+            .filter(|(name, _)| name.starts_with("banggia_quarantined_values{feed=\"doji.gold\""))
+            .any(|(_, runs)| runs.iter().any(|(value, _)| value.is_some_and(|held| held > 0)));
+        assert!(waited, "{name}: it was held at first");
+        assert_eq!(scrapes.fired(&promtool, name), fires, "{name}");
+        house.app.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f38_with_everybody_away_for_days_feeds_go_stale_and_then_expire() {
     let Some(promtool) = promtool() else { return service::missing("promtool") };
     let house = quiet("2027-01-20T11:00:00+07:00").await;
@@ -357,13 +405,31 @@ async fn f38_with_everybody_away_for_days_feeds_go_stale_and_then_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_feed_that_the_operator_has_paused_fires_nothing_until_its_values_have_expired() {
+    let Some(promtool) = promtool() else { return service::missing("promtool") };
+    let house = quiet("2027-01-20T11:00:00+07:00").await;
+    house.app.control().pause(Via::Api, "bidv.fx", false).await.unwrap();
+    let asked = house.world.asked("bidv.fx");
+    let mut scrapes = Scrapes::new(&house, 300);
+    scrapes.live_until(&house, "2027-01-22T20:00:00+07:00").await;
+    assert_eq!(scrapes.fired(&promtool, "paused-two-days"), names([]));
+    let state = house.feed("bidv.fx");
+    let missed = state.state.missed_runs(house.clock.now(), 100);
+    assert_eq!((state.status.as_str(), missed), ("stale", 100), "it would have fired");
+    scrapes.live_until(&house, "2027-01-23T16:00:00+07:00").await;
+    assert_eq!(scrapes.fired(&promtool, "paused-three-days"), names(["FeedExpired"]));
+    assert_eq!(house.world.asked("bidv.fx"), asked);
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f39_a_worker_that_does_nothing_any_more_fires_since_due_runs_are_counted_by_the_clock() {
     let Some(promtool) = promtool() else { return service::missing("promtool") };
     let house = quiet("2027-01-20T08:05:00+07:00").await;
     let mut scrapes = Scrapes::new(&house, 60);
     // Nobody is asked: only the clock goes on.
     while house.clock.now() < at("2027-01-20T09:30:00+07:00") {
-        let next = later(scrapes.start, std::time::Duration::from_secs(60 * scrapes.count as u64));
+        let next = later(scrapes.start, Duration::from_secs(60 * scrapes.count as u64));
         house.clock.set(next);
         scrapes.take(&house);
     }

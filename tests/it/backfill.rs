@@ -50,7 +50,7 @@ fn asked(day: &str) -> String {
 /// A bank with a board of each working day of the week, and a store that nobody uses.
 struct Desk {
     bank: Bank,
-    folder: tempfile::TempDir,
+    folder: crate::canary::Folder,
     config: PathBuf,
 }
 
@@ -60,7 +60,7 @@ impl Desk {
         for (at, day) in (0..).zip(WORKING) {
             bank.script(&asked(day), [board(day, 26_000 + at)]);
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let text = config_text(&bank, &folder.path().join("banggia.db"));
         let config = write_config(folder.path(), "banggia.toml", &text);
         Self { bank, folder, config }
@@ -87,6 +87,8 @@ fn backfill(config: &Path, feed: &str, [from, to]: [&str; 2]) -> Command {
 
 fn outcome(command: &mut Command) -> (i32, String, String) {
     let output = command.output().unwrap();
+    crate::canary::said(&output.stdout);
+    crate::canary::said(&output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -388,7 +390,7 @@ async fn p08_one_backfill_at_a_time_and_none_beside_a_service_of_another_schema(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_set_aside_meanwhile_is_written_to_no_more() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let file = folder.path().join("banggia.db");
     let url = format!("sqlite:{}", file.display());
     let mut past = Past::open(&url, "bidv.fx", "board").await.unwrap();
@@ -432,7 +434,7 @@ async fn p08_a_service_starts_serves_and_stops_while_days_are_read_and_finds_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_of_one_store_do_not_get_into_each_others_way() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
     let store = Arc::new(Store::open(&url, banggia::store::Nature::Live).await.unwrap());
     let mut past = Past::open(&url, "vietcombank.fx", "json").await.unwrap();
@@ -520,7 +522,7 @@ async fn it_goes_on_when_nobody_reads_what_it_says() {
 /// The bank was away for two weeks; the days were read since, and said something else than what is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_course_of_a_price_ends_with_the_price_that_stands_beside_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("banggia.db").display());
     let bar = |sell: u32| -> providers::Quote {
         let text =

@@ -19,6 +19,8 @@ use crate::{
 
 fn outcome(command: &mut Command) -> (i32, String, String) {
     let output = command.output().unwrap();
+    crate::canary::said(&output.stdout);
+    crate::canary::said(&output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -29,7 +31,7 @@ fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
 
 #[test]
 fn check_tells_every_problem_of_file_and_environment_at_once_with_a_suggestion_for_each_slip() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = "[sever]\nlisten = \"x\"\n[server]\nlisten = \"nowhere\"\nrate_limit = \"many\"\n[feeds.bidv.fx]\nshedule = \"* * * * *\"\nstale_after = \"soon\"\n[feeds.bdiv.deposit]\nenabled = true\n[feeds.tpbank.gold]\nschedule = \"61 * * * *\"\n[store]\nbackup_every = \"0s\"\n[quux.flibber]\nx = 1\n";
     write_config(folder.path(), "bad.toml", text);
     let (code, out, err) = outcome(
@@ -66,7 +68,7 @@ fn check_tells_every_problem_of_file_and_environment_at_once_with_a_suggestion_f
 
 #[test]
 fn check_shows_the_day_of_the_week_marks_holidays_and_warns_without_failing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = "[server]\nlisten = \"0.0.0.0:8080\"\n[feeds.vietcombank.fx]\nschedule = \"*/2 * * * *\"\n[feeds.tpbank.gold]\nschedule = \"0 9 1 1 *\"\n";
     write_config(folder.path(), "b.toml", text);
     let (code, out, err) = outcome(
@@ -95,6 +97,33 @@ fn check_shows_the_day_of_the_week_marks_holidays_and_warns_without_failing() {
     }
     let (code, _, err) = run(folder.path(), &["check"]);
     assert_eq!((code, err.as_str()), (0, ""), "the defaults give no warning");
+}
+
+#[test]
+fn check_tells_a_paused_feed_no_runs_and_warns_of_a_file_with_nothing_in_it() {
+    let folder = crate::canary::tempdir().unwrap();
+    write_config(folder.path(), "b.toml", "[feeds.bidv.fx]\npaused = true\n");
+    let (code, out, err) = run(folder.path(), &["check", "--config", "b.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let of = |feed: &str| -> Vec<&str> {
+        let own = out.lines().skip_while(|line| !line.starts_with(&format!("{feed}  \""))).skip(1);
+        own.take_while(|line| line.starts_with("  ")).collect()
+    };
+    assert_eq!(of("bidv.fx"), ["  paused: no run until it is resumed, but on request"], "{out}");
+    assert_eq!(of("tpbank.gold").len(), 5, "{out}");
+
+    for (at, text) in ["", "\n \n"].into_iter().enumerate() {
+        let name = format!("empty{at}.toml");
+        write_config(folder.path(), &name, text);
+        let (code, out, err) = run(folder.path(), &["check", "--config", &name]);
+        assert_eq!((code, err.lines().count()), (0, 1), "{err}");
+        assert!(err.starts_with(&format!("banggia: warning: {name}: the file is empty: ")), "{err}");
+        assert!(err.contains("would refuse it when it reads it again"), "{err}");
+        assert!(out.contains("effective configuration"), "{out}");
+    }
+    write_config(folder.path(), "comment.toml", "# all as it comes\n");
+    let (code, _, err) = run(folder.path(), &["check", "--config", "comment.toml"]);
+    assert_eq!((code, err.as_str()), (0, ""), "a comment is a wish for the defaults");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +162,7 @@ fn ports() -> (u16, u16) {
 
 #[test]
 fn healthcheck_asks_the_ops_listener_and_says_yes_or_no_in_one_line() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let off: Vec<String> =
         providers::feeds().map(|(_, feed)| format!("[feeds.{}]\nenabled = false\n", feed.id)).collect();
     let started = (0..5).find_map(|_| {
@@ -168,7 +197,7 @@ fn healthcheck_asks_the_ops_listener_and_says_yes_or_no_in_one_line() {
 
 #[test]
 fn healthcheck_says_why_it_cannot_ask_and_waits_two_seconds_and_no_more() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let listening = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = listening.local_addr().unwrap().to_string();
     let (_held, closed) = closed_port();
@@ -210,7 +239,7 @@ fn healthcheck_says_why_it_cannot_ask_and_waits_two_seconds_and_no_more() {
 
 #[test]
 fn completions_of_three_shells_know_every_command() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let (code, out, err) = run(folder.path(), &["completions", shell]);
         assert_eq!((code, err.as_str()), (0, ""), "{shell}");
@@ -242,7 +271,7 @@ fn completions_of_three_shells_know_every_command() {
 
 #[test]
 fn the_manual_page_has_every_command_and_option_and_is_rendered_without_a_warning() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let (code, page, err) = run(folder.path(), &["man"]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(page.is_ascii(), "whatever renders it");
@@ -277,7 +306,7 @@ fn the_manual_page_has_every_command_and_option_and_is_rendered_without_a_warnin
 
 #[test]
 fn no_command_minds_that_nobody_reads_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let commands: &[&[&str]] = &[
         &["check"],
         &["feeds"],
@@ -305,7 +334,7 @@ fn no_command_minds_that_nobody_reads_it() {
 
 #[test]
 fn the_program_says_its_version() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let (code, out, _) = run(folder.path(), &["--version"]);
     assert_eq!((code, out), (0, format!("banggia {}\n", env!("CARGO_PKG_VERSION"))));
 }
@@ -314,7 +343,7 @@ fn the_program_says_its_version() {
 async fn probe_asks_the_first_source_that_can_be_asked_and_changes_nothing() {
     let bank = crate::bank::Bank::open().await;
     crate::house::good_day(&bank, 0);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = config_text(&bank, &folder.path().join("banggia.db"));
     write_config(folder.path(), "b.toml", &text);
     let (code, out, err) = run(folder.path(), &["probe", "doji.gold", "--explain", "--config", "b.toml"]);

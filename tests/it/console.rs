@@ -20,7 +20,7 @@ const PAGE: &str = "text/html; charset=utf-8";
 /// A service with a token, and the folder of its file.
 struct Desk {
     house: Simulation,
-    folder: tempfile::TempDir,
+    folder: crate::canary::Folder,
 }
 
 fn config_text(more: &str) -> String {
@@ -35,7 +35,7 @@ fn with_token(more: &str) -> String {
 
 impl Desk {
     async fn open(text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         let file = folder.path().join("banggia.toml");
         std::fs::write(&file, text.replace("KEPT", &folder.path().join("kept.toml").display().to_string()))
             .unwrap();
@@ -595,7 +595,7 @@ async fn a_refusal_is_told_in_full_and_what_was_typed_stays_in_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_environment_sets_is_named_and_cannot_be_changed_on_the_page() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let mut text = with_token("");
     for (_, feed) in providers::feeds().filter(|(_, feed)| feed.id != "bidv.fx") {
         text.push_str(&format!("[feeds.{}]\nenabled = false\n", feed.id));

@@ -25,6 +25,8 @@ fn export(config: &Path, arguments: &[&str]) -> Command {
 
 fn run(config: &Path, arguments: &[&str]) -> (i32, String, String) {
     let output = export(config, arguments).output().unwrap();
+    crate::canary::said(&output.stdout);
+    crate::canary::said(&output.stderr);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -132,7 +134,7 @@ async fn every_value_that_was_served_comes_back_with_its_own_digits_as_ndjson_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn days_are_vietnamese_ones_with_both_ends_and_changes_know_what_was_before() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("a.db").display());
     let file = write_config(folder.path(), "b.toml", &format!("[store]\nurl = \"{url}\"\n"));
     let store = Store::open(&url, Nature::Live).await.unwrap();
@@ -186,7 +188,7 @@ async fn days_are_vietnamese_ones_with_both_ends_and_changes_know_what_was_befor
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_seen_enough_ends_it_quietly_and_memory_does_not_grow_with_the_years() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("a.db").display());
     let file = write_config(folder.path(), "b.toml", &format!("[store]\nurl = \"{url}\"\n"));
     let store = Store::open(&url, Nature::Live).await.unwrap();

@@ -8,7 +8,10 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use banggia::metrics::{Form, Metrics, Phase};
+use banggia::{
+    control::Via,
+    metrics::{Form, Metrics, Phase},
+};
 use providers::ParseError;
 
 use crate::{
@@ -186,6 +189,7 @@ async fn a_feed_without_a_value_has_its_series_and_one_that_is_switched_off_has_
     for line in [
         "banggia_feed_status{feed=\"bidv.fx\",status=\"unavailable\"} 1",
         "banggia_missed_runs{feed=\"bidv.fx\"} 0",
+        "banggia_feed_paused{feed=\"bidv.fx\"} 0",
         "banggia_quarantined_values{feed=\"bidv.fx\"} 0",
         "banggia_source_state{feed=\"bidv.fx\",source=\"board\",state=\"standby\"} 1",
     ] {
@@ -201,6 +205,23 @@ async fn a_feed_without_a_value_has_its_series_and_one_that_is_switched_off_has_
     metrics.certificate("tpbank.gold", "chart", 1);
     metrics.outliers("tpbank.gold", "chart", 1);
     assert!(!text().contains("tpbank.gold"), "{}", text());
+    house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_is_told_as_paused_for_as_long_as_it_is() {
+    let house = Simulation::at("2026-09-29T16:00:00+07:00", "").await;
+    let paused = || -> Vec<String> {
+        let text = house.app.site().metrics.text(Form::Classic).unwrap();
+        let lines =
+            text.lines().filter(|line| line.starts_with("banggia_feed_paused{") && line.ends_with(" 1"));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(paused(), Vec::<String>::new());
+    house.app.control().pause(Via::Api, "bidv.fx", false).await.unwrap();
+    assert_eq!(paused(), ["banggia_feed_paused{feed=\"bidv.fx\"} 1"]);
+    house.app.control().resume(Via::Api, "bidv.fx").await.unwrap();
+    assert_eq!(paused(), Vec::<String>::new());
     house.app.stop().await;
 }
 
@@ -240,6 +261,19 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
         let answer = client().get(format!("http://{}{path}", house.app.ops)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };
+    // Whether the page of another site may read it through an operator's browser.
+    let readable = async |path: &str| {
+        let request = client().get(format!("http://{}{path}", house.app.ops));
+        let answer = request.header("origin", "https://elsewhere.example").send().await.unwrap();
+        answer.headers().get("access-control-allow-origin").map(|origin| origin.to_str().unwrap().to_owned())
+    };
+    for path in ["/livez", "/livez?verbose", "/readyz", "/readyz?verbose", "/metrics"] {
+        assert_eq!(readable(path).await, None, "{path}");
+        let url = format!("http://{}{path}", house.app.ops);
+        let preflight = client().request(reqwest::Method::OPTIONS, url).send().await.unwrap();
+        assert!(!preflight.headers().contains_key("access-control-allow-origin"), "{path}");
+    }
+    assert_eq!(readable("/nothing").await.as_deref(), Some("*"), "a problem says nothing of the service");
     assert_eq!(ask("/livez").await, (200, "ok\n".to_owned()));
     assert_eq!(ask("/livez?verbose").await, (200, "[+]ping ok\nlivez check passed\n".to_owned()));
     assert_eq!(ask("/readyz").await.0, 200);
@@ -253,6 +287,9 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
     assert_eq!(lines.last(), Some(&"readyz check passed"));
 
     house.app.site().draining.store(true, Ordering::Relaxed);
+    for path in ["/livez?verbose", "/readyz?verbose", "/metrics"] {
+        assert_eq!(readable(path).await, None, "{path} while it stops");
+    }
     let (status, text) = ask("/readyz?verbose").await;
     assert_eq!(status, 503);
     assert!(
@@ -263,6 +300,7 @@ async fn readiness_says_each_check_and_a_service_that_stops_sends_requests_elsew
     let answer = client().get(format!("http://{}/readyz", house.app.ops)).send().await.unwrap();
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*", "as every problem");
     assert_eq!(ask("/livez").await.0, 200, "it is alive until it ends");
     assert_eq!(house.get("/v1/board").await.status(), 200, "and answers whoever still comes");
     house.app.stop().await;

@@ -23,7 +23,7 @@ const PATHS: [&str; 5] =
 /// A bank, a folder, a configuration with a token in it.
 struct Desk {
     bank: Bank,
-    folder: tempfile::TempDir,
+    folder: crate::canary::Folder,
     file: PathBuf,
     text: String,
 }
@@ -32,7 +32,7 @@ impl Desk {
     async fn new() -> Self {
         let bank = Bank::open().await;
         good_day(&bank, 0);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::canary::tempdir().unwrap();
         // The token comes from the environment, as every service of the tests has it.
         let text = config_text(&bank, &folder.path().join("banggia.db"));
         let file = write_config(folder.path(), "banggia.toml", &text);
@@ -465,6 +465,46 @@ async fn p16_restarts_with_hand_over_under_load_fail_no_request_and_lose_no_valu
             || service.log().matches("stopped").count() > usize::try_from(rounds).unwrap(),
             || service.log(),
         );
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hand_over_names_what_was_changed_for_now_since_the_successor_does_not_know_it() {
+    let desk = Desk::new().await;
+    with(move || {
+        let lost = "the successor does not know what was changed for now: ";
+        let service = Service::start(&desk.file);
+        settled(&service);
+        let body = r#"{"schedule": "*/20 * * * *", "persist": true}"#;
+        service.admin("POST", "/admin/feeds/doji.gold/schedule", Some(body));
+        service.admin("POST", "/admin/feeds/tpbank.gold/schedule", Some(r#"{"schedule": "*/21 * * * *"}"#));
+        service.admin("POST", "/admin/feeds/bidv.fx/pause", Some("{}"));
+        service.signal("-USR2");
+        waited("the end of the first process", || service.log().contains("stopped"), || service.log());
+        waited("a successor", || service.log().matches("public listener on").count() == 2, || service.log());
+        let log = service.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains(lost)).collect();
+        assert_eq!(told.len(), 1, "{log}");
+        assert!(told[0].contains(" WARN "), "{told:?}");
+        let what = told[0].split_once(lost).unwrap().1;
+        assert_eq!(
+            what.trim_end(),
+            "feeds.bidv.fx.paused = true; feeds.tpbank.gold.schedule = \"*/21 * * * *\"",
+            "what is for good is known"
+        );
+        let feeds = service.admin("GET", "/admin/feeds", None);
+        assert_eq!(feed(&feeds, "bidv.fx")["paused"], false);
+        assert_eq!(feed(&feeds, "tpbank.gold")["schedule"], "0 3 1 1 *");
+        assert_eq!(feed(&feeds, "doji.gold")["schedule"], "*/20 * * * *");
+        // Nothing is left that a second one could lose.
+        let second = *successors(&service).last().unwrap();
+        signal(second, "-USR2");
+        waited("the second end", || service.log().matches("stopped").count() == 2, || service.log());
+        assert_eq!(service.log().matches(lost).count(), 1, "{}", service.log());
+        signal(*successors(&service).last().unwrap(), "-TERM");
+        waited("the last end", || service.log().matches("stopped").count() == 3, || service.log());
     })
     .await
     .unwrap();

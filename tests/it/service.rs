@@ -118,6 +118,7 @@ impl Service {
         write!(stream, "{head}\r\n{body}").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
+        canary::search(path, text.as_bytes());
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         (status, body.to_owned())

@@ -343,7 +343,7 @@ async fn on(store: &Path, instant: &str, bank: &Bank) -> Simulation {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_nothing_is_told_again_and_what_went_stale_meanwhile_only_if_it_stays_so() {
-    let (bank, folder) = (receiver().await, tempfile::tempdir().unwrap());
+    let (bank, folder) = (receiver().await, crate::canary::tempdir().unwrap());
     let store: PathBuf = folder.path().join("banggia.db");
     let house = on(&store, DAY, &bank).await;
     house.refresh(FEED).await;
@@ -469,7 +469,7 @@ async fn the_documented_commands_make_a_key_and_verify_a_delivery_and_refuse_a_f
     assert_eq!(read(hit)["type"], "quote.held");
     house.app.stop().await;
 
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let run = |script: &str, key: &str, signature: &str, body: &str| {
         std::fs::write(folder.path().join("body"), body).unwrap();
         let output = Command::new("sh")
@@ -508,7 +508,7 @@ async fn a22_the_key_and_the_address_of_the_webhook_show_in_no_log_and_no_check(
     let good = tape(FEED, "chart", 0).into_values().next().unwrap();
     bank.script(&path(FEED, "chart"), [Reply::ok(good), Reply::ok(jump())]);
     hook.script(HOOK, [Reply::status(500), Reply::status(410)]);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = crate::canary::tempdir().unwrap();
     let text = only_tpbank(&config_text(&bank, &folder.path().join("banggia.db")), &told(&hook));
     let text = text.replace(
         "[feeds.tpbank.gold]\nschedule = \"0 3 1 1 *\"",
@@ -524,6 +524,8 @@ async fn a22_the_key_and_the_address_of_the_webhook_show_in_no_log_and_no_check(
         assert!(log.contains(told), "{told}\n{log}");
     }
     let check = banggia().args(["check", "--config"]).arg(&config).output().unwrap();
+    crate::canary::said(&check.stdout);
+    crate::canary::said(&check.stderr);
     assert!(check.status.success());
     let check = String::from_utf8(check.stdout).unwrap();
     assert!(check.contains("webhook.url"), "{check}");
