@@ -320,7 +320,8 @@ fn chart_at(
         rest.push(("from".to_owned(), rfc3339(begin)));
     }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
-    let (form, options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
+    let (form, mut options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
+    options.chart.of_a_moment = true;
     let behind = behind(snapshot, model::Kind::Chart, &options.chart);
     // A day of it may still be read after the fact: then it lasts as long as any range that has ended.
     let is_fixed = chart::find(snapshot, &options.chart)
@@ -481,7 +482,8 @@ impl Site {
     pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let (parts, _) = request.into_parts();
         let snapshot = self.snapshot.load_full();
-        let (key, policy, recipe) = match wanted(self, &snapshot, parts.uri.path(), parts.uri.query()) {
+        let (mut key, mut policy, recipe) = match wanted(self, &snapshot, parts.uri.path(), parts.uri.query())
+        {
             None => return Problem::not_found(&parts.uri).into_response(),
             Some(Err(wrong)) => return Problem::parameters(&parts.uri, wrong).into_response(),
             Some(Ok(Wanted::Fixed(document))) => {
@@ -514,14 +516,15 @@ impl Site {
                 return response;
             }
         }
-        let mut left = None;
+        let (mut left, mut is_paid) = (None, recipe.is_fixed());
         let course = match recipe.chart() {
             None => None,
             Some(asked) => {
-                // Rows are read for those who pay for them, whatever comes of it.
-                if !recipe.is_fixed() {
+                // Rows are read for those who pay for them, whatever comes of it. Where there are none, nobody is kept away
+                // who would have had the bytes for nothing.
+                if !is_paid && (recipe.is_costly() || !self.courses.is_away()) {
                     match charge() {
-                        Ok(paid) => left = paid,
+                        Ok(paid) => (left, is_paid) = (paid, true),
                         Err(exhausted) => return self.refused(&parts, Missed::Exhausted(exhausted)),
                     }
                 }
@@ -530,13 +533,19 @@ impl Site {
                     Err(NoCourse::Unknown(wrong)) => {
                         return Problem::parameters(&parts.uri, vec![wrong]).into_response();
                     }
-                    Err(NoCourse::Busy) => {
+                    Err(NoCourse::Away) => {
                         let detail = "the history could not be read in time";
                         return Problem::unavailable(&parts.uri, detail, 2).into_response();
                     }
                 }
             }
         };
+        if let Some(known) = course.as_ref().filter(|course| course.unread) {
+            // Not under the name of what is drawn once the store answers.
+            let what = if known.stretches.is_empty() { "frame" } else { "last" };
+            key.query = format!("{what};{}", key.query);
+            policy = policy.for_now();
+        }
         let render: Render = {
             let (site, snapshot, recipe) = (Arc::clone(self), Arc::clone(&snapshot), recipe.clone());
             Arc::new(move || site.render(&snapshot, &recipe, course.as_deref()))
@@ -544,7 +553,8 @@ impl Site {
         let free: Charge = Arc::new(|| Ok(None));
         let pay = || charge().map_err(Missed::Exhausted);
         let found = if recipe.chart().is_some() {
-            self.derived.get(key, free, render).await.map(|(encoded, _)| (encoded, left))
+            let due = if is_paid { free } else { charge };
+            self.derived.get(key, due, render).await.map(|(encoded, paid)| (encoded, left.or(paid)))
         } else if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
             // The bytes may be the same although the document behind them changed, and a 304 is never counted.
             match self.derived.get(key, free, render).await {

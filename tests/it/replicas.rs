@@ -27,8 +27,15 @@ use crate::{
 };
 
 /// What else readers ask for, without looking closely.
-const PAGES: [&str; 5] =
-    ["/v1", "/v1/fx", "/v1/gold?providers=tpbank&unit=chi", "/widgets/panel", "/images/gold.svg"];
+const PAGES: [&str; 7] = [
+    "/v1",
+    "/v1/fx",
+    "/v1/gold?providers=tpbank&unit=chi",
+    "/widgets/panel",
+    "/images/gold.svg",
+    "/widgets/chart?series=tpbank.gold.bar",
+    "/images/chart.svg?series=tpbank.gold.bar&range=7d",
+];
 /// What is promised of a take-over.
 const TAKE_OVER: Duration = Duration::from_secs(15);
 /// Every second, where a test wants news.
