@@ -157,7 +157,7 @@ fn wanted(
     if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
         && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
     {
-        return Some(atom(snapshot, kind, pairs()));
+        return Some(atom(snapshot, site.live.newest_change(kind), kind, pairs()));
     }
     if let Some(query) = query.filter(|_| path != GALLERY) {
         match moment::split(query, site.clock.now()) {
@@ -342,9 +342,10 @@ fn chart_at(
     })
 }
 
-/// A kind's changes. Their words give gold per lượng, so there is no unit to choose.
+/// A kind's changes, up to the newest that was told. Their words give gold per lượng, so there is no unit to choose.
 fn atom(
     snapshot: &Snapshot,
+    told: i64,
     kind: Kind,
     pairs: impl Iterator<Item = (String, String)>,
 ) -> Result<Wanted, Vec<WrongParameter>> {
@@ -384,7 +385,8 @@ fn atom(
         key: Key {
             path,
             version: edition.map_or(0, |edition| edition.version),
-            query: format!("{}{}", lang.as_str(), filter.key()),
+            // What is told comes a moment after what is published, and to a replica whose store was away much later.
+            query: format!("{told};{}{}", lang.as_str(), filter.key()),
         },
         policy: edition.map_or(CachePolicy::Program, |edition| edition.policy),
         recipe: Recipe::Atom(kind, filter, lang),
