@@ -518,29 +518,13 @@ impl Site {
                 return response;
             }
         }
-        let (mut left, mut is_paid) = (None, recipe.is_fixed());
-        let course = match recipe.chart() {
-            None => None,
-            Some(asked) => {
-                // Rows are read for those who pay for them, whatever comes of it. Where there are none, nobody is kept away
-                // who would have had the bytes for nothing.
-                if !is_paid && (recipe.is_costly() || !self.courses.is_away()) {
-                    match charge() {
-                        Ok(paid) => (left, is_paid) = (paid, true),
-                        Err(exhausted) => return self.refused(&parts, Missed::Exhausted(exhausted)),
-                    }
-                }
-                match self.courses.of(&snapshot, asked, key.version).await {
-                    Ok(course) => course,
-                    Err(NoCourse::Unknown(wrong)) => {
-                        return Problem::parameters(&parts.uri, vec![wrong]).into_response();
-                    }
-                    Err(NoCourse::Away) => {
-                        let detail = "the history could not be read in time";
-                        return Problem::unavailable(&parts.uri, detail, 2).into_response();
-                    }
-                }
-            }
+        let (course, left) = match recipe.chart() {
+            None => (None, None),
+            Some(asked) => match self.course(&parts, &snapshot, (asked, &recipe), key.version, &charge).await
+            {
+                Ok(found) => found,
+                Err(refusal) => return refusal,
+            },
         };
         if let Some(known) = course.as_ref().filter(|course| course.unread) {
             // Not under the name of what is drawn once the store answers.
@@ -555,8 +539,9 @@ impl Site {
         let free: Charge = Arc::new(|| Ok(None));
         let pay = || charge().map_err(Missed::Exhausted);
         let found = if recipe.chart().is_some() {
-            let due = if is_paid { free } else { charge };
-            self.derived.get(key, due, render).await.map(|(encoded, paid)| (encoded, left.or(paid)))
+            // Nothing is left to anybody where nothing is counted: then it costs nothing to pay again.
+            let due = if left.is_some() || recipe.is_fixed() { free } else { charge };
+            self.derived.get(key, due, render).await.map(|(encoded, now)| (encoded, left.or(now)))
         } else if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
             // The bytes may be the same although the document behind them changed, and a 304 is never counted.
             match self.derived.get(key, free, render).await {
@@ -586,6 +571,34 @@ impl Site {
                 response
             }
             Err(missed) => self.refused(&parts, missed),
+        }
+    }
+
+    /// What a chart draws, and what is left to whoever paid for it; the error is the answer.
+    #[allow(clippy::result_large_err, reason = "an answer is what the caller gives back")]
+    async fn course(
+        &self,
+        parts: &Parts,
+        snapshot: &Arc<Snapshot>,
+        (asked, recipe): (&Asked, &Recipe),
+        version: i64,
+        charge: &Charge,
+    ) -> Result<(Option<Arc<Course>>, Option<limit::Left>), Response> {
+        // Rows are read for those who pay for them, whatever comes of it. Where there are none, nobody is kept away who would
+        // have had the bytes for nothing.
+        let mut left = None;
+        if !recipe.is_fixed() && (recipe.is_costly() || !self.courses.is_away()) {
+            left = charge().map_err(|exhausted| self.refused(parts, Missed::Exhausted(exhausted)))?;
+        }
+        match self.courses.of(snapshot, asked, version).await {
+            Ok(course) => Ok((course, left)),
+            Err(NoCourse::Unknown(wrong)) => {
+                Err(Problem::parameters(&parts.uri, vec![wrong]).into_response())
+            }
+            Err(NoCourse::Away) => {
+                let detail = "the history could not be read in time";
+                Err(Problem::unavailable(&parts.uri, detail, 2).into_response())
+            }
         }
     }
 
