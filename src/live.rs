@@ -22,9 +22,10 @@ use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock::Clock,
     config,
     events::{Numbered, What},
-    store::{Store, StoreError},
+    store::{self, Store, StoreError},
 };
 
 /// So many events are at hand for all streams; a reader who is further behind is let go.
@@ -37,8 +38,8 @@ const ARCHIVES: usize = 2;
 const ARCHIVE_KEPT: u64 = 60;
 /// The store is not waited for any longer.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
-/// Changes of each kind at hand for its feed; a page shows fewer, since they are filtered.
-const RECENT: usize = 200;
+/// Changes of each kind at hand for its feed; a page shows fewer, since they are filtered. As many as the store keeps.
+const RECENT: usize = store::OF_A_KIND;
 const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two signs of life.
 const HEARTBEAT: u64 = 20;
@@ -272,19 +273,7 @@ impl Live {
     /// Outside a runtime.
     pub async fn open(store: &Arc<Store>, tracker: TaskTracker) -> Result<Self, StoreError> {
         let live = Self::empty(store, tracker);
-        let floor = store.newest_event().await?;
-        let mut recent: [Vec<Arc<Frame>>; 3] = Default::default();
-        for kind in [Kind::Gold, Kind::Fx, Kind::Deposit] {
-            let feeds: Vec<&str> =
-                providers::feeds().filter(|(_, feed)| feed.kind == kind).map(|(_, feed)| feed.id).collect();
-            let most = i64::try_from(RECENT).unwrap_or(i64::MAX);
-            let found = store.events_until(floor, &feeds, Some(What::Changed.as_str()), most).await?;
-            if let Some(shelf) = recent.get_mut(shelf(kind)) {
-                *shelf = found.into_iter().map(|event| Arc::new(Frame::of(event))).collect();
-            }
-        }
-        live.ring.store(Arc::new(Ring { floor, frames: Vec::new() }));
-        live.recent.store(Arc::new(recent));
+        live.begin().await?;
         Ok(live)
     }
 
@@ -339,12 +328,34 @@ impl Live {
         self.recent.load().get(shelf(kind)).cloned().unwrap_or_default()
     }
 
-    /// Begins behind a number, where nothing is known yet.
-    pub fn begin(&self, seq: i64) {
-        let ring = self.ring.load();
-        if ring.frames.is_empty() && ring.floor == 0 {
-            self.ring.store(Arc::new(Ring { floor: seq, frames: Vec::new() }));
+    /// Number of the newest change of a kind's quotes that is at hand: what its feed is made of differs with it.
+    #[must_use]
+    pub fn newest_change(&self, kind: Kind) -> i64 {
+        self.recent.load().get(shelf(kind)).and_then(|shelf| shelf.last()).map_or(0, |frame| frame.seq)
+    }
+
+    /// Begins with what the store kept, where nothing is known yet; nobody may tell anything meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot be read: nothing is known then either.
+    pub async fn begin(&self) -> Result<(), StoreError> {
+        if self.newest() != 0 {
+            return Ok(());
         }
+        let floor = self.store.newest_event().await?;
+        if floor == 0 {
+            return Ok(());
+        }
+        let mut recent: [Vec<Arc<Frame>>; 3] = Default::default();
+        for kind in [Kind::Gold, Kind::Fx, Kind::Deposit] {
+            let found = self.store.changes_until(floor, kind).await?;
+            if let Some(shelf) = recent.get_mut(shelf(kind)) {
+                *shelf = found.into_iter().map(|event| Arc::new(Frame::of(event))).collect();
+            }
+        }
+        self.recent.store(Arc::new(recent));
+        self.ring.store(Arc::new(Ring { floor, frames: Vec::new() }));
+        Ok(())
     }
 
     /// Tells whoever listens.
@@ -482,7 +493,11 @@ impl Live {
         }
         let read = self.store.events_until(floor, &[], None, ARCHIVE).await;
         let read = read.inspect_err(|error| tracing::warn!(%error, "old events cannot be read")).ok()?;
-        let frames = read.into_iter().map(|event| Arc::new(Frame::of(event))).collect();
+        // Asked after they were read: what was let go meanwhile lies before it.
+        let whole = self.store.events_whole_behind(Clock::system().now()).await;
+        let whole = whole.inspect_err(|error| tracing::warn!(%error, "old events cannot be read")).ok()?;
+        let read = read.into_iter().filter(|event| event.seq > whole);
+        let frames = read.map(|event| Arc::new(Frame::of(event))).collect();
         let archive = Arc::new(Archive(frames));
         archives.all.push(Arc::downgrade(&archive));
         archives.kept = Some((Arc::clone(&archive), self.now()));

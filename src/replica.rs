@@ -180,9 +180,8 @@ impl Replica {
 
     /// Tells readers what happened, as the store has it: each event has one number, whichever replica tells it.
     async fn tell_events(&self) -> Result<(), StoreError> {
-        if self.live.newest() == 0 {
-            self.live.begin(self.store.newest_event().await?);
-        }
+        // Whoever started from its own copy has what its feeds show from now on too.
+        self.live.begin().await?;
         let events = self.store.events_after(self.live.newest()).await?;
         if !events.is_empty() {
             self.live.tell(events);

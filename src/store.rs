@@ -42,6 +42,7 @@ use sqlx::{
 pub use asof::{Stand, Stands};
 pub use audit::{Act, ActJson};
 pub use backup::Backups;
+pub use events::OF_A_KIND;
 pub(crate) use history::tell_damage;
 pub use history::{Change, Course, MOST_TOGETHER, Mark, Page, Pages, Series, is_change};
 use inspect::{is_damage, unusable};

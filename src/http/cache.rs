@@ -64,6 +64,16 @@ impl CachePolicy {
         }
     }
 
+    /// The same of what lacks something that may be there soon.
+    #[must_use]
+    pub const fn for_now(self) -> Self {
+        let expires_at = match self {
+            Self::Latest { expires_at, .. } => expires_at,
+            _ => None,
+        };
+        Self::Latest { next_refresh_at: None, expires_at }
+    }
+
     /// `Cache-Control`
     #[must_use]
     pub fn header(self, now: Timestamp) -> HeaderValue {
@@ -109,6 +119,22 @@ mod tests {
         ] {
             let policy = CachePolicy::Latest { next_refresh_at: next, expires_at: expires };
             assert_eq!(policy.header(now), wanted);
+        }
+    }
+
+    #[test]
+    fn what_lacks_something_is_asked_for_again_soon_whatever_it_is_of() {
+        let at = |second: i64| Some(Timestamp::from_second(1_790_000_000 + second).unwrap());
+        let whole = CachePolicy::Latest { next_refresh_at: at(50), expires_at: at(7200) };
+        for (whole, wanted) in [
+            (whole, "public, max-age=5, stale-while-revalidate=300, stale-if-error=7200"),
+            (
+                CachePolicy::Past { immutable: false },
+                "public, max-age=5, stale-while-revalidate=300, stale-if-error=0",
+            ),
+            (CachePolicy::Program, "public, max-age=5, stale-while-revalidate=300, stale-if-error=0"),
+        ] {
+            assert_eq!(whole.for_now().header(at(0).unwrap()), wanted);
         }
     }
 

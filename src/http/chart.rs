@@ -1,5 +1,5 @@
-//! Reading what a chart draws: the one thing of the public listener that asks the store. A few at a time, each once for
-//! all forms and looks of it, and never for longer than a reader waits. Nothing is written.
+//! Reading what a chart draws from the store: a few at a time, each once for all forms and looks of it, and never for longer
+//! than a reader waits. While the store does not answer, what was read last is drawn, or the frame alone. Nothing is written.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,7 +21,8 @@ use crate::{
 const TURNS: usize = 4;
 /// So long one waits for its turn and its rows together.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Courses that are kept; each has some hundred points at most.
+/// Courses that are kept, and as many besides that were read last, whatever was published since. Each has 300 points and
+/// 61 lines of a table at most: some 30 kB, so that all of them together are less than 4 MB.
 const KEPT: u64 = 64;
 /// From so many points on, those that cannot be seen are let go while reading.
 const MANY: usize = 20_000;
@@ -45,8 +46,8 @@ struct Key {
 /// Why there is no course.
 #[derive(Debug, Clone)]
 pub(super) enum NoCourse {
-    /// Too many are being read, or it takes too long.
-    Busy,
+    /// The store does not answer in time, or too many others are being read.
+    Away,
     /// Nobody ever quoted it.
     Unknown(WrongParameter),
 }
@@ -55,6 +56,8 @@ pub(super) enum NoCourse {
 pub struct Courses {
     store: Arc<Store>,
     kept: Cache<Key, Arc<Course>>,
+    /// What was read last of a series and range.
+    last: Cache<Asked, Arc<Course>>,
     turns: Semaphore,
     /// Who reads goes on for those who ask next.
     tracker: TaskTracker,
@@ -70,10 +73,16 @@ impl Courses {
     #[must_use]
     pub fn new(store: Arc<Store>, tracker: TaskTracker) -> Self {
         let (turns, runtime) = (Semaphore::new(TURNS), Handle::current());
-        Self { store, kept: Cache::new(KEPT), turns, tracker, runtime }
+        Self { store, kept: Cache::new(KEPT), last: Cache::new(KEPT), turns, tracker, runtime }
     }
 
-    /// What a chart draws that is asked for; `None` where nothing could be asked for.
+    /// Whether the store is known not to answer: then nobody waits for it.
+    pub(super) fn is_away(&self) -> bool {
+        self.store.is_away()
+    }
+
+    /// What a chart draws that is asked for; `None` where nothing could be asked for. It is unread where the store does not
+    /// answer, but for the picture of a moment: what is kept for good is right or is not given.
     pub(super) async fn of(
         self: &Arc<Self>,
         snapshot: &Arc<Snapshot>,
@@ -88,15 +97,33 @@ impl Courses {
             let until = asked.behind(range);
             let (from, to) = (range.0.as_second(), range.1.as_second());
             let key = Key { id: found.id.clone(), from, to, until: until.as_second(), version };
-            let kept = courses.kept.try_get_with(key, courses.turn(&found, range, until));
-            Some(match tokio::time::timeout(PATIENCE, kept).await {
-                Ok(Ok(course)) => Ok(course),
-                Ok(Err(missed)) => Err(NoCourse::clone(&missed)),
-                Err(_) => Err(NoCourse::Busy),
+            let read = async {
+                match courses.kept.get(&key).await {
+                    Some(known) => Ok(known),
+                    None if courses.is_away() => Err(NoCourse::Away),
+                    None => {
+                        let read = courses.kept.try_get_with(key, courses.turn(&found, range, until)).await;
+                        read.map_err(|missed| NoCourse::clone(&missed))
+                    }
+                }
+            };
+            let read = tokio::time::timeout(PATIENCE, read).await.unwrap_or(Err(NoCourse::Away));
+            let of = Asked { series: Some(found.id.clone()), ..asked.clone() };
+            Some(match read {
+                Ok(course) if asked.of_a_moment => Ok(course),
+                Ok(course) => {
+                    courses.last.insert(of, Arc::clone(&course)).await;
+                    Ok(course)
+                }
+                Err(NoCourse::Away) if !asked.of_a_moment => {
+                    let last = courses.last.get(&of).await.unwrap_or_default();
+                    Ok(Arc::new(last.known_of(range.0)))
+                }
+                Err(missed) => Err(missed),
             })
         };
         let read = self.tracker.spawn_on(task, &self.runtime).await;
-        read.unwrap_or(Some(Err(NoCourse::Busy))).transpose()
+        read.unwrap_or(Some(Err(NoCourse::Away))).transpose()
     }
 
     async fn turn(
@@ -105,10 +132,10 @@ impl Courses {
         range: (Timestamp, Timestamp),
         until: Timestamp,
     ) -> Result<Arc<Course>, NoCourse> {
-        let _turn = self.turns.acquire().await.map_err(|_| NoCourse::Busy)?;
+        let _turn = self.turns.acquire().await.map_err(|_| NoCourse::Away)?;
         let course = self.read(found, range, until).await.map_err(|error| {
             tracing::warn!(%error, series = found.id, "the history of a chart cannot be read");
-            NoCourse::Busy
+            NoCourse::Away
         })?;
         // A feed that was never read may still have it; one that was read knows what it has.
         if course.quote.is_none() && found.served.is_none() && !found.feed.quotes.is_empty() {

@@ -1,5 +1,5 @@
-//! `at=`: a moment of the past, read in one way, and the boards of moments that somebody asked for lately. The only place
-//! of the public listener that reads the store: one read a moment however many ask, few at a time, none for long.
+//! `at=`: a moment of the past, read in one way, and the boards of moments that somebody asked for lately. They are read from
+//! the store: one read a moment however many ask, few at a time, none for long.
 
 use std::{
     collections::BTreeSet,

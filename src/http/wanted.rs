@@ -157,7 +157,7 @@ fn wanted(
     if let Some(name) = path.strip_prefix("/v1/").and_then(|name| name.strip_suffix(".atom"))
         && let Some(kind) = kind_of(name).filter(|_| !name.contains('.'))
     {
-        return Some(atom(snapshot, kind, pairs()));
+        return Some(atom(snapshot, site.live.newest_change(kind), kind, pairs()));
     }
     if let Some(query) = query.filter(|_| path != GALLERY) {
         match moment::split(query, site.clock.now()) {
@@ -320,7 +320,8 @@ fn chart_at(
         rest.push(("from".to_owned(), rfc3339(begin)));
     }
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).finish();
-    let (form, options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
+    let (form, mut options) = widget::read(site, snapshot, form, model::Kind::Chart, &query)?;
+    options.chart.of_a_moment = true;
     let behind = behind(snapshot, model::Kind::Chart, &options.chart);
     // A day of it may still be read after the fact: then it lasts as long as any range that has ended.
     let is_fixed = chart::find(snapshot, &options.chart)
@@ -341,9 +342,10 @@ fn chart_at(
     })
 }
 
-/// A kind's changes. Their words give gold per lượng, so there is no unit to choose.
+/// A kind's changes, up to the newest that was told. Their words give gold per lượng, so there is no unit to choose.
 fn atom(
     snapshot: &Snapshot,
+    told: i64,
     kind: Kind,
     pairs: impl Iterator<Item = (String, String)>,
 ) -> Result<Wanted, Vec<WrongParameter>> {
@@ -383,7 +385,8 @@ fn atom(
         key: Key {
             path,
             version: edition.map_or(0, |edition| edition.version),
-            query: format!("{}{}", lang.as_str(), filter.key()),
+            // What is told comes a moment after what is published, and to a replica whose store was away much later.
+            query: format!("{told};{}{}", lang.as_str(), filter.key()),
         },
         policy: edition.map_or(CachePolicy::Program, |edition| edition.policy),
         recipe: Recipe::Atom(kind, filter, lang),
@@ -481,7 +484,8 @@ impl Site {
     pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let (parts, _) = request.into_parts();
         let snapshot = self.snapshot.load_full();
-        let (key, policy, recipe) = match wanted(self, &snapshot, parts.uri.path(), parts.uri.query()) {
+        let (mut key, mut policy, recipe) = match wanted(self, &snapshot, parts.uri.path(), parts.uri.query())
+        {
             None => return Problem::not_found(&parts.uri).into_response(),
             Some(Err(wrong)) => return Problem::parameters(&parts.uri, wrong).into_response(),
             Some(Ok(Wanted::Fixed(document))) => {
@@ -514,29 +518,20 @@ impl Site {
                 return response;
             }
         }
-        let mut left = None;
-        let course = match recipe.chart() {
-            None => None,
-            Some(asked) => {
-                // Rows are read for those who pay for them, whatever comes of it.
-                if !recipe.is_fixed() {
-                    match charge() {
-                        Ok(paid) => left = paid,
-                        Err(exhausted) => return self.refused(&parts, Missed::Exhausted(exhausted)),
-                    }
-                }
-                match self.courses.of(&snapshot, asked, key.version).await {
-                    Ok(course) => course,
-                    Err(NoCourse::Unknown(wrong)) => {
-                        return Problem::parameters(&parts.uri, vec![wrong]).into_response();
-                    }
-                    Err(NoCourse::Busy) => {
-                        let detail = "the history could not be read in time";
-                        return Problem::unavailable(&parts.uri, detail, 2).into_response();
-                    }
-                }
-            }
+        let (course, left) = match recipe.chart() {
+            None => (None, None),
+            Some(asked) => match self.course(&parts, &snapshot, (asked, &recipe), key.version, &charge).await
+            {
+                Ok(found) => found,
+                Err(refusal) => return refusal,
+            },
         };
+        if let Some(known) = course.as_ref().filter(|course| course.unread) {
+            // Not under the name of what is drawn once the store answers.
+            let what = if known.stretches.is_empty() { "frame" } else { "last" };
+            key.query = format!("{what};{}", key.query);
+            policy = policy.for_now();
+        }
         let render: Render = {
             let (site, snapshot, recipe) = (Arc::clone(self), Arc::clone(&snapshot), recipe.clone());
             Arc::new(move || site.render(&snapshot, &recipe, course.as_deref()))
@@ -544,7 +539,9 @@ impl Site {
         let free: Charge = Arc::new(|| Ok(None));
         let pay = || charge().map_err(Missed::Exhausted);
         let found = if recipe.chart().is_some() {
-            self.derived.get(key, free, render).await.map(|(encoded, _)| (encoded, left))
+            // Nothing is left to anybody where nothing is counted: then it costs nothing to pay again.
+            let due = if left.is_some() || recipe.is_fixed() { free } else { charge };
+            self.derived.get(key, due, render).await.map(|(encoded, now)| (encoded, left.or(now)))
         } else if recipe.has_no_version() && parts.headers.contains_key(header::IF_NONE_MATCH) {
             // The bytes may be the same although the document behind them changed, and a 304 is never counted.
             match self.derived.get(key, free, render).await {
@@ -574,6 +571,34 @@ impl Site {
                 response
             }
             Err(missed) => self.refused(&parts, missed),
+        }
+    }
+
+    /// What a chart draws, and what is left to whoever paid for it; the error is the answer.
+    #[allow(clippy::result_large_err, reason = "an answer is what the caller gives back")]
+    async fn course(
+        &self,
+        parts: &Parts,
+        snapshot: &Arc<Snapshot>,
+        (asked, recipe): (&Asked, &Recipe),
+        version: i64,
+        charge: &Charge,
+    ) -> Result<(Option<Arc<Course>>, Option<limit::Left>), Response> {
+        // Rows are read for those who pay for them, whatever comes of it. Where there are none, nobody is kept away who would
+        // have had the bytes for nothing.
+        let mut left = None;
+        if !recipe.is_fixed() && (recipe.is_costly() || !self.courses.is_away()) {
+            left = charge().map_err(|exhausted| self.refused(parts, Missed::Exhausted(exhausted)))?;
+        }
+        match self.courses.of(snapshot, asked, version).await {
+            Ok(course) => Ok((course, left)),
+            Err(NoCourse::Unknown(wrong)) => {
+                Err(Problem::parameters(&parts.uri, vec![wrong]).into_response())
+            }
+            Err(NoCourse::Away) => {
+                let detail = "the history could not be read in time";
+                Err(Problem::unavailable(&parts.uri, detail, 2).into_response())
+            }
         }
     }
 

@@ -36,7 +36,7 @@ const PARTS: i64 = 50;
 pub const PARAMETERS: [&str; 4] = ["series", "range", "from", "to"];
 
 /// One end of a range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Edge {
     /// An instant.
     At(Timestamp),
@@ -80,7 +80,7 @@ impl Edge {
 }
 
 /// What a chart is asked to show.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Asked {
     /// Id of a quote.
     pub series: Option<String>,
@@ -90,6 +90,8 @@ pub struct Asked {
     pub from: Option<Edge>,
     /// Where it ends.
     pub to: Option<Edge>,
+    /// Whether it is the picture of a moment, which whoever asks keeps for good.
+    pub of_a_moment: bool,
 }
 
 impl Asked {
@@ -296,6 +298,8 @@ pub struct Course {
     pub periods: Vec<Period>,
     /// What the series is of, where it is not quoted any more.
     pub quote: Option<Quote>,
+    /// The store did not answer: there may be more of it.
+    pub unread: bool,
 }
 
 impl Course {
@@ -305,7 +309,26 @@ impl Course {
         let periods = reduce::periods(&stretches, range);
         let thin =
             |stretch: Stretch| Stretch { points: reduce::thin(&stretch.points, range, PARTS), ..stretch };
-        Self { stretches: stretches.into_iter().map(thin).collect(), periods, quote }
+        Self { stretches: stretches.into_iter().map(thin).collect(), periods, quote, unread: false }
+    }
+
+    /// As far as it is known, where the store does not answer: of a range that may have gone on since it was read.
+    #[must_use]
+    pub fn known_of(&self, from: Timestamp) -> Self {
+        let mut course = Self { unread: true, ..self.clone() };
+        course.stretches.retain(|stretch| stretch.until >= from);
+        for stretch in &mut course.stretches {
+            // What was in force when the range begins.
+            let first = stretch.points.partition_point(|point| point.at <= from).saturating_sub(1);
+            stretch.points.drain(..first);
+            if let Some(point) = stretch.points.first_mut() {
+                point.at = point.at.max(from);
+            }
+        }
+        // A line of the table that begins before the range tells of what is no longer in it.
+        let day = VIETNAM.to_datetime(from).date();
+        course.periods.retain(|period| period.from >= day);
+        course
     }
 }
 
@@ -374,6 +397,7 @@ pub fn content(snapshot: &Snapshot, options: &Options, course: Option<&Course>, 
         buy: (!single).then_some(buy),
         sell,
         periods: course.periods,
+        unread: course.unread,
         choices: choices.into(),
         foot: foot.into_iter().collect(),
     };
@@ -560,5 +584,27 @@ mod tests {
         assert_eq!(parts.len(), 2);
         assert_eq!((parts[0].until, parts[1].points[0].sell), (at("2026-09-04T09:00"), Some(dec!(3))));
         assert_eq!(parts[1].until, until);
+    }
+
+    #[test]
+    fn a_course_that_was_read_before_the_range_went_on_ends_where_it_was_known_to() {
+        let point = |text: &str, sell| Point { at: at(text), buy: None, sell: Some(sell) };
+        let known = [
+            point("2026-09-01T09:00", dec!(1)),
+            point("2026-09-02T09:00", dec!(2)),
+            point("2026-09-05T09:00", dec!(3)),
+        ];
+        let (from, to) = (at("2026-09-01T09:00"), at("2026-09-08T09:00"));
+        let whole = Course::of(stretches(&known, to, &std::collections::BTreeMap::new()), None, (from, to));
+        let (later, days) = (at("2026-09-04T10:00"), |course: &Course| course.periods.len());
+        let course = whole.known_of(later);
+        assert!(course.unread && !whole.unread);
+        assert_eq!(
+            course.stretches,
+            [Stretch { points: vec![point("2026-09-04T10:00", dec!(2)), known[2]], until: to }]
+        );
+        assert_eq!((days(&whole), days(&course)), (8, 5), "the lines of the days that are still in it");
+        assert_eq!(whole.known_of(at("2026-09-09T00:00")).stretches, [], "all of it is past");
+        assert_eq!(whole.known_of(from), Course { unread: true, ..whole });
     }
 }

@@ -243,3 +243,92 @@ async fn a26_charts_are_counted_read_once_and_no_flood_stops_the_board() {
     assert!(statuses.iter().filter(|status| **status == 200).count() <= 14, "{statuses:?}");
     house.app.stop().await;
 }
+
+/// What the store's own connections are told from now on when they ask for changes.
+async fn rename_changes(house: &House, from: &str, to: &str) {
+    use sqlx::Connection as _;
+    let url = format!("sqlite:{}", house.folder.path().join("banggia.db").display());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let text = format!("ALTER TABLE {from} RENAME TO {to}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+/// `Cache-Control` and what is drawn.
+async fn drawn(house: &House, path: &str) -> (String, String) {
+    let response = house.get(path).await;
+    assert_eq!(response.status(), 200, "{path}");
+    let cache = response.headers()["cache-control"].to_str().unwrap().to_owned();
+    (cache, response.text().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_does_not_answer_a_chart_is_drawn_as_far_as_it_is_known_and_asked_for_again_soon() {
+    const SOON: &str = "public, max-age=5, stale-while-revalidate=300, stale-if-error=86400";
+    let house = House::on_a_good_day().await;
+    history(&house, [(40, 25_000), (20, 26_500), (10, 26_100)]).await;
+    let series = "series=vietcombank.fx.USD";
+    let (page, other) = (format!("/widgets/chart?{series}"), format!("/widgets/chart?{series}&range=90d"));
+    let closed = format!("/images/chart.svg?{series}&lang=en&from={}&to={}", ago(21), ago(9));
+    let whole = drawn(&house, &page).await.1;
+    let (for_a_day, past) = drawn(&house, &closed).await;
+    assert!(for_a_day.contains("max-age=86400"), "{for_a_day}");
+    let before = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+
+    rename_changes(&house, "change", "elsewhere").await;
+    house.bank.script(
+        &crate::house::path("vietcombank.fx", "json"),
+        [crate::bank::Reply::ok(crate::house::recorded("vietcombank.fx", "json", 1, None))],
+    );
+    house.refresh("vietcombank.fx").await;
+    let now = house.quote("/v1/fx", "vietcombank.fx.USD").await;
+    assert_ne!(now["sell"], before["sell"], "there is another version");
+    let sold: i64 = now["sell"].as_str().unwrap().split('.').next().unwrap().parse().unwrap();
+    let sold = format!(">{}.{:03}<", sold / 1000, sold % 1000);
+    // The course of before under the price of now; twice, since it may be at hand then.
+    for _ in 0..2 {
+        let (cache, html) = drawn(&house, &page).await;
+        assert_eq!(cache, SOON);
+        assert!(html.contains(&sold) && !whole.contains(&sold), "{html}");
+        let told = summary(&html);
+        assert!(told.contains("cao nhất 26.500"), "{told}");
+        assert!(told.ends_with("Hiện chưa đọc được đoạn mới nhất."), "{told}");
+        assert!(!summary(&whole).contains("chưa đọc được"), "{}", summary(&whole));
+    }
+    for path in [format!("/fragments/chart?{series}"), format!("/fragments/chart.json?{series}")] {
+        assert!(drawn(&house, &path).await.1.contains("26.500"), "one course for all forms: {path}");
+    }
+    // A range that is over is drawn as it was, and not kept for a day.
+    let (cache, svg) = drawn(&house, &closed).await;
+    assert!(cache.starts_with("public, max-age=5,") && !cache.contains("immutable"), "{cache}");
+    assert!(svg.contains("highest 26,500") && past.contains("highest 26,500"), "{svg}");
+    // Of what was never read there is the frame, the price, and why there is no more.
+    for (path, words) in [
+        (&other, "Hiện chưa đọc được lịch sử."),
+        (
+            &format!("/images/chart.svg?{series}&range=90d&lang=en"),
+            "The history cannot be read at the moment.",
+        ),
+    ] {
+        let (cache, body) = drawn(&house, path).await;
+        assert_eq!(cache, SOON);
+        assert!(body.contains(words) && !body.contains("Chưa có lịch sử"), "{path}: {body}");
+        assert!(body.contains(&sold) || body.contains(&sold.replace('.', ",")), "{path}: {body}");
+    }
+    let png = house.get(&format!("/images/chart.png?{series}&range=7d")).await;
+    assert_eq!((png.status().as_u16(), png.headers()["cache-control"].to_str().unwrap()), (200, SOON));
+    assert!(png.bytes().await.unwrap().starts_with(b"\x89PNG"));
+    // What somebody keeps for good is right or is not given.
+    let moment = house.get(&format!("/images/chart.svg?{series}&at={}T12:00:00%2B07:00", ago(9))).await;
+    assert_eq!(moment.status(), 503);
+    assert!(moment.headers().contains_key("retry-after"));
+
+    rename_changes(&house, "elsewhere", "change").await;
+    let (_, html) = drawn(&house, &page).await;
+    assert!(!html.contains("chưa đọc được") && summary(&html).contains("cao nhất 26.500"), "{html}");
+    let (_, html) = drawn(&house, &other).await;
+    assert!(summary(&html).contains("đầu kỳ 25.000"), "{}", summary(&html));
+    let (cache, _) = drawn(&house, &closed).await;
+    assert_eq!(cache, for_a_day);
+    house.app.stop().await;
+}

@@ -1,9 +1,16 @@
 //! The stream of events, by a client of the tests' own over a plain socket: what is told, to whom, from where on; how many
 //! may listen, and what becomes of those who do not read.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use banggia::{fetch::Outcome, store::Store};
+use banggia::{
+    clock::Clock,
+    events::{Numbered, What},
+    fetch::Outcome,
+    live::{Live, Lost},
+    store::{Nature, OF_A_KIND, Store},
+};
+use providers::Kind;
 use rust_decimal::dec;
 use serde_json::Value;
 use tokio::{
@@ -16,6 +23,7 @@ use crate::{
     canary::{search, tempdir},
     holds::scaled,
     house::{client, find},
+    postgres::Postgres,
     service::{Service, until, write_config},
     world::{Simulation, at},
 };
@@ -734,4 +742,67 @@ async fn a_feed_has_every_change_newest_first_under_ids_that_stay() {
     let house = Simulation::on(&url, "2026-09-30T09:03:00+07:00", "").await;
     assert_eq!(house.text("/v1/gold.atom").await, feed, "a restart changes nothing");
     house.app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_let_go_is_old_and_neither_among_the_newest_nor_shown_by_the_feed_of_a_slow_kind() {
+    let server = Postgres::start();
+    let urls = server.iter().map(|server| server.url(&server.database()));
+    for url in urls.chain(["sqlite::memory:".to_owned()]) {
+        let store = Arc::new(Store::open(&url, Nature::Live).await.unwrap());
+        store.take_lease(Duration::from_mins(5)).await.unwrap();
+        let now = Clock::system().now();
+        let event = |seq: i64, hours: i64, what, feed| Numbered {
+            seq,
+            at: now.checked_sub(jiff::SignedDuration::from_hours(hours)).unwrap(),
+            what,
+            feed,
+            subject: format!("{feed}.x"),
+            data: "{}".to_owned(),
+        };
+        // Deposits change some times a year; exchange rates moved a lot and then rested; gold moves now.
+        let deposits = (1..=5).map(|n| event(n, 5000, What::Changed, "ocb.deposit"));
+        let fx = (1001..=2500).map(|n| event(n, 72, What::Changed, "vietcombank.fx"));
+        let other = (3001..=3010).map(|n| event(n, 71, What::Held, "bidv.fx"));
+        let gold = (5001..=5900).map(|n| event(n, 1, What::Changed, "doji.gold"));
+        store.push_publish(Vec::new(), deposits.chain(fx).chain(other).chain(gold).collect());
+        store.flush().await;
+        // A reader who has seen the first of all is told everything while everything is there.
+        let live = Arc::new(Live::open(&store, tokio_util::task::TaskTracker::new()).await.unwrap());
+        let before = store.events_whole_behind(now).await.unwrap();
+
+        store.prune_events(now).await.unwrap();
+        let kept = |kind| {
+            let store = Arc::clone(&store);
+            async move { store.changes_until(i64::MAX, kind).await.unwrap() }
+        };
+        assert_eq!(kept(Kind::Deposit).await.len(), 5, "{url}: nothing is lost of what is slow");
+        let fx = kept(Kind::Fx).await;
+        assert_eq!((fx.len(), fx[0].seq), (OF_A_KIND, 2301));
+        assert_eq!(kept(Kind::Gold).await.len(), OF_A_KIND);
+        let all = store.events_until(i64::MAX, &[], None, 10_000).await.unwrap();
+        assert_eq!(all.len(), 5 + OF_A_KIND + 10 + 900, "{url}");
+        // The newest thousand are whole: 900 of gold, ten that were held, ninety of exchange rates.
+        let whole = store.events_whole_behind(now).await.unwrap();
+        assert_eq!((before, whole), (2410, 2410));
+        // What is kept for a feed alone does not pass for all that happened.
+        for (seen, lost) in
+            [(3, Some(Lost::TooOld)), (2350, Some(Lost::TooOld)), (2411, None), (3005, None), (5900, None)]
+        {
+            let start = live.resume(Some(seen)).await;
+            assert_eq!(
+                (start.lost, start.cursor),
+                (lost, if lost.is_some() { 5900 } else { seen }),
+                "{seen}"
+            );
+        }
+        // Whoever has run since, and whoever starts now, have the same at hand.
+        let fresh = Live::open(&store, tokio_util::task::TaskTracker::new()).await.unwrap();
+        for kind in [Kind::Gold, Kind::Fx, Kind::Deposit] {
+            let numbers = |live: &Live| live.recent(kind).iter().map(|frame| frame.seq).collect::<Vec<_>>();
+            assert!(!numbers(&fresh).is_empty());
+            assert_eq!(numbers(&live), numbers(&fresh), "{url}: {kind:?}");
+        }
+        store.close().await;
+    }
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::{
     bank::{Bank, Reply},
     clock::{library, with_clock},
-    fleet::{Fleet, Proxy, Reader, ask, config, price, rising},
+    fleet::{Answer, Fleet, Proxy, Reader, ask, config, price, rising},
     house::path,
     load::{Load, Plan},
     persistence::{Dice, bar, gold, seed},
@@ -27,8 +27,15 @@ use crate::{
 };
 
 /// What else readers ask for, without looking closely.
-const PAGES: [&str; 5] =
-    ["/v1", "/v1/fx", "/v1/gold?providers=tpbank&unit=chi", "/widgets/panel", "/images/gold.svg"];
+const PAGES: [&str; 7] = [
+    "/v1",
+    "/v1/fx",
+    "/v1/gold?providers=tpbank&unit=chi",
+    "/widgets/panel",
+    "/images/gold.svg",
+    "/widgets/chart?series=tpbank.gold.bar",
+    "/images/chart.svg?series=tpbank.gold.bar&range=7d",
+];
 /// What is promised of a take-over.
 const TAKE_OVER: Duration = Duration::from_secs(15);
 /// Every second, where a test wants news.
@@ -652,6 +659,65 @@ async fn p17_versions_are_the_same_everywhere_never_go_back_and_move_within_a_se
                 .collect();
             (etags.len() == 1).then_some(())
         });
+        fleet.assert_right();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p17_a_feed_of_changes_is_the_same_on_a_replica_that_started_without_the_store_or_was_restarted() {
+    let bank = rising().await;
+    blocking(move || {
+        let Some(mut server) = Postgres::start() else { return };
+        // Nothing moves by itself: what is compared is of one version.
+        let text = config(&bank, RARELY, "3s", "");
+        let mut fleet = Fleet::new(bank, &server.url(&server.database()), 2, &text);
+        fleet.start(0);
+        fleet.leader();
+        fleet.start(1);
+        fleet.everywhere("/v1/gold", "the first price", |gold| bar(gold) == Some(price(0)));
+        let entries = |answer: &Answer| answer.body.matches("<entry>").count();
+        // Whoever leads anew may ask the bank at once: there may be more.
+        let same = |fleet: &Fleet, changes: usize| {
+            fleet.until("one feed on both, under one tag, at one version", || {
+                let version = |nth| ask(fleet.address(nth), "/v1/gold").unwrap().json()["version"].clone();
+                let [one, other] = [0, 1].map(|nth| ask(fleet.address(nth), "/v1/gold.atom").unwrap());
+                let tags = (one.header("etag").unwrap(), other.header("etag").unwrap());
+                let equal = one.body == other.body && tags.0 == tags.1 && version(0) == version(1);
+                (equal && entries(&one) >= changes).then_some(())
+            });
+        };
+        // An operator may not ask again at once.
+        let refreshed =
+            |fleet: &Fleet, nth| fleet.until("a refresh", || (refresh(fleet, nth).0 == 200).then_some(()));
+        // Changes of one second are one entry.
+        for nth in 1..3 {
+            refreshed(&fleet, 0);
+            fleet.everywhere("/v1/gold", "the next price", |gold| bar(gold) == Some(price(nth)));
+        }
+        same(&fleet, 2);
+
+        let copy = fleet.home(1).join("banggia-board.json");
+        fleet.until("the copy has the last price", || {
+            std::fs::read_to_string(&copy).ok().filter(|copy| copy.contains(&price(2).to_string())).map(drop)
+        });
+        fleet.leave(1);
+        fleet.stop(1);
+        server.stop();
+        fleet.start(1);
+        let alone = ask(fleet.address(1), "/v1/gold.atom").unwrap();
+        assert_eq!((alone.status, entries(&alone)), (200, 1), "of what is served it knows the last change");
+        server.start_again();
+        same(&fleet, 2);
+
+        // One that is started while the store is there, and what comes after.
+        fleet.leave(0);
+        fleet.stop(0);
+        fleet.start(0);
+        same(&fleet, 2);
+        let leader = fleet.leader();
+        refreshed(&fleet, leader);
+        same(&fleet, 3);
         fleet.assert_right();
     })
     .await;

@@ -550,7 +550,7 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
     }
     let gaps = gaps(chart);
     if chart.course.is_empty() {
-        let _ = write!(text, " {}", told.empty);
+        let _ = write!(text, " {}", empty(chart, words));
     } else if !gaps.is_empty() {
         let gaps: Vec<String> =
             gaps.iter().map(|(from, to)| format!("{}{}{}", day(*from), told.until, day(*to))).collect();
@@ -559,7 +559,15 @@ pub(crate) fn summary(chart: &Chart, words: &'static Words, lang: Lang) -> Strin
         let more = if more.is_empty() { "" } else { "…" };
         let _ = write!(text, " {}{}{more}.", told.missing, shown.join("; "));
     }
+    if chart.unread && !chart.course.is_empty() {
+        let _ = write!(text, " {}", told.unread.1);
+    }
     text
+}
+
+/// Why there is no line.
+pub(crate) const fn empty(chart: &Chart, words: &'static Words) -> &'static str {
+    if chart.unread { words.chart.unread.0 } else { words.chart.empty }
 }
 
 /// What is not known between what is.

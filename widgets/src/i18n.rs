@@ -93,6 +93,8 @@ pub(crate) struct Words {
 #[derive(Debug)]
 pub(crate) struct ChartWords {
     pub(crate) empty: &'static str,
+    /// The history cannot be read: nothing of it, its end.
+    pub(crate) unread: (&'static str, &'static str),
     pub(crate) ranges: &'static str,
     /// By range: 7, 30, 90 days, a year.
     pub(crate) range: [&'static str; 4],
@@ -168,6 +170,7 @@ static VI: Words = Words {
 
     chart: ChartWords {
         empty: "Chưa có lịch sử để vẽ.",
+        unread: ("Hiện chưa đọc được lịch sử.", "Hiện chưa đọc được đoạn mới nhất."),
         ranges: "Khoảng thời gian",
         range: ["7 ngày", "30 ngày", "90 ngày", "1 năm"],
         figures: "Số liệu",
@@ -270,6 +273,10 @@ static EN: Words = Words {
 
     chart: ChartWords {
         empty: "No history to draw yet.",
+        unread: (
+            "The history cannot be read at the moment.",
+            "Its newest part cannot be read at the moment.",
+        ),
         ranges: "Period",
         range: ["7 days", "30 days", "90 days", "1 year"],
         figures: "Figures",

@@ -452,6 +452,8 @@ pub struct Chart {
     pub sell: Figure,
     /// The same day by day, oldest first.
     pub periods: Vec<Period>,
+    /// What is not drawn may be known: the history could not be read, or not to its end.
+    pub unread: bool,
     /// Other ranges.
     pub choices: Vec<Choice>,
     /// One line.

@@ -347,6 +347,8 @@ pub(crate) struct ChartView {
     pub(crate) now: Vec<(&'static str, FigureCell)>,
     /// In units of which a page's box has [`PLOT`].
     pub(crate) plot: Option<Plot>,
+    /// Where there is nothing to draw.
+    pub(crate) empty: &'static str,
     /// All of it in words.
     pub(crate) summary: String,
     pub(crate) choices: Vec<ChoiceView>,
@@ -550,6 +552,7 @@ pub(crate) fn chart(chart: &Chart, look: &Look, frame: Frame, words: &'static Wo
         as_of: as_of(&chart.foot, lang),
         now,
         plot: course::plot(chart, frame, words, lang),
+        empty: course::empty(chart, words),
         summary: course::summary(chart, words, lang),
         choices: choices
             .map(|choice| ChoiceView {

@@ -329,6 +329,7 @@ pub(crate) fn course(name: &str) -> Chart {
         buy: Some(moved(dec!(139.50), dec!(0.50), 0)),
         sell: moved(dec!(142.50), dec!(0.50), 0),
         periods: Vec::new(),
+        unread: false,
         choices: Range::ALL
             .map(|range| Choice {
                 range,

@@ -101,7 +101,7 @@ impl Drawing<'_> {
         let top = self.y;
         self.y += height + DATES;
         let Some(plot) = &chart.plot else {
-            let text = self.words.chart.empty;
+            let text = chart.empty;
             let x = (self.left + self.right - FIGURE.width(text)) / 2;
             self.text(x, top + i32::midpoint(height, DATES), Anchor::Start, FIGURE, muted, text);
             return;
