@@ -241,6 +241,8 @@ pub struct Live {
     /// The store is asked on the runtime that it was opened on.
     runtime: Handle,
     tracker: TaskTracker,
+    /// What the store had at the beginning is known: from there on all is told.
+    begun: AtomicBool,
     ring: ArcSwap<Ring>,
     recent: ArcSwap<[Vec<Arc<Frame>>; 3]>,
     listeners: Mutex<Listeners>,
@@ -287,6 +289,7 @@ impl Live {
             store: Arc::clone(store),
             runtime: Handle::current(),
             tracker,
+            begun: AtomicBool::new(false),
             ring: ArcSwap::from_pointee(Ring { floor: 0, frames: Vec::new() }),
             recent: ArcSwap::default(),
             listeners: Mutex::default(),
@@ -339,13 +342,10 @@ impl Live {
     /// # Errors
     /// When the store cannot be read: nothing is known then either.
     pub async fn begin(&self) -> Result<(), StoreError> {
-        if self.newest() != 0 {
+        if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
         let floor = self.store.newest_event().await?;
-        if floor == 0 {
-            return Ok(());
-        }
         let mut recent: [Vec<Arc<Frame>>; 3] = Default::default();
         for kind in [Kind::Gold, Kind::Fx, Kind::Deposit] {
             let found = self.store.changes_until(floor, kind).await?;
@@ -355,6 +355,8 @@ impl Live {
         }
         self.recent.store(Arc::new(recent));
         self.ring.store(Arc::new(Ring { floor, frames: Vec::new() }));
+        // Where there was nothing, what comes first is told like the rest: nobody who listens already misses it.
+        self.begun.store(true, Ordering::Release);
         Ok(())
     }
 

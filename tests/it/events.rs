@@ -806,3 +806,30 @@ async fn what_is_let_go_is_old_and_neither_among_the_newest_nor_shown_by_the_fee
         store.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_before_anything_has_happened_misses_nothing_and_is_not_let_go() {
+    let store = Arc::new(Store::open("sqlite::memory:", Nature::Live).await.unwrap());
+    let live = Arc::new(Live::open(&store, tokio_util::task::TaskTracker::new()).await.unwrap());
+    let away = Arc::new(Live::empty(&store, tokio_util::task::TaskTracker::new()));
+    let event = Numbered {
+        seq: 1024,
+        at: Clock::system().now(),
+        what: What::Changed,
+        feed: "doji.gold",
+        subject: "doji.gold.x".to_owned(),
+        data: "{}".to_owned(),
+    };
+    store.push_publish(Vec::new(), vec![event]);
+    store.flush().await;
+    for live in [&live, &away] {
+        live.begin().await.unwrap();
+        live.tell(store.events_after(live.newest()).await.unwrap());
+        assert_eq!(live.newest(), 1024);
+        assert_eq!(live.recent(Kind::Gold).len(), 1, "once");
+    }
+    // Who began when there was nothing knows of all; who began without the store does not know what it missed.
+    assert_eq!(live.resume(Some(0)).await.lost, None);
+    assert_eq!(away.resume(Some(0)).await.lost, Some(Lost::TooOld));
+    store.close().await;
+}
