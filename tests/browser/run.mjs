@@ -315,6 +315,8 @@ describe('the pages of a running service', () => {
             assert.deepEqual(requests.filter((request) => new URL(request).origin !== base), []);
             assert.equal(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, 'scrolls sideways');
             assert.ok(await page.evaluate(() => document.styleSheets[0].cssRules.length > 10), 'has no style');
+            const [name, title] = await page.evaluate(() => ['header strong', 'h1'].map((what) => document.querySelector(what).getBoundingClientRect().left));
+            assert.equal(title, name, 'its heading does not begin below its name');
             await shot(page, `page${path.replaceAll('/', '-')}-${width}-${scheme}`);
           });
           await withPage({ width, scheme, bypassCSP: true }, async (page) => {
