@@ -36,6 +36,8 @@ const FLOODERS: u64 = 8;
 const LARGE: &str = "/v1/board";
 const P99_OVER_QUIET: Duration = Duration::from_millis(20);
 const MEMORY_MB: f64 = 192.0;
+/// The service, and the whole crowd, are there within this.
+const PATIENCE: Duration = Duration::from_mins(1);
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
 struct Service(Child);
@@ -62,7 +64,9 @@ fn main() -> ExitCode {
             .spawn()
             .unwrap(),
     );
+    let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "the service does not listen");
         std::thread::sleep(Duration::from_millis(10));
     }
 
@@ -75,7 +79,9 @@ fn main() -> ExitCode {
         std::thread::spawn(move || siege.run(address))
     };
     // The crowd has gathered when everybody has connected once.
+    let deadline = Instant::now() + PATIENCE;
     while siege.gathered.load(Ordering::Acquire) < HALF_SENT + SLOW_READERS {
+        assert!(Instant::now() < deadline, "the crowd does not gather");
         std::thread::sleep(Duration::from_millis(10));
     }
     siege.flood.store(true, Ordering::Release);

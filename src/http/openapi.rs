@@ -86,7 +86,7 @@ fn providers_of(kind: providers::Kind) -> Schema {
 fn at() -> Query {
     Query::one(
         "at",
-        "The board of that moment: an instant in whole seconds with its zone, or a day of Vietnam that is over (its end); from 2000-01-01 on. `generated_at` is then the moment, `version` 0, and what the past cannot tell (candidates, failures) is left out. What is of more than five minutes ago and complete is `immutable`, unless `banggia backfill` can still read a day of it.",
+        "The board of that moment: an instant in whole seconds with its zone, or a day of Vietnam that is over (its end); from 2000-01-01 on, or, where the operator keeps less, from the instant on that the 422 names. `generated_at` is then the moment, `version` 0, and what the past cannot tell (candidates, failures) is left out. What is of more than five minutes ago and complete is `immutable`, unless `banggia backfill` can still read a day of it.",
         pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([Zz]|[+-][0-9]{2}:[0-9]{2}))?$"),
         "2026-09-30T10:05:00+07:00",
     )
